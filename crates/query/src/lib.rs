@@ -32,6 +32,7 @@ mod error;
 pub mod highlight;
 mod lexer;
 mod limits;
+mod operand;
 mod parser;
 mod validate;
 
