@@ -1,0 +1,245 @@
+//! What a partition holds after a prefix of its log: the rules of mutations.
+
+use std::collections::BTreeMap;
+
+use nautilus_types::{DocumentId, Incarnation, NamespaceName, Offset};
+
+use crate::tokens;
+
+/// The searchable text of a document.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Text {
+    /// Its title.
+    pub title: String,
+    /// Its path.
+    pub path: String,
+    /// Its body.
+    pub body: String,
+}
+
+/// What a writer requires of the document as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpectedVersion {
+    /// There is none, or it is deleted.
+    Absent,
+    /// There is one, with this version.
+    Exactly(u64),
+}
+
+/// One record of the log, as far as search is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mutation {
+    /// Stores a document in place of what was there.
+    Upsert {
+        /// Its namespace.
+        namespace: NamespaceName,
+        /// The life of the namespace it belongs to.
+        incarnation: Incarnation,
+        /// Its id.
+        id: DocumentId,
+        /// Its version; without one it always applies.
+        version: Option<u64>,
+        /// The writer's condition.
+        expected: Option<ExpectedVersion>,
+        /// Its text.
+        text: Text,
+    },
+    /// Deletes a document, remembering the version.
+    Delete {
+        /// Its namespace.
+        namespace: NamespaceName,
+        /// The life of the namespace it belongs to.
+        incarnation: Incarnation,
+        /// Its id.
+        id: DocumentId,
+        /// The version of the deletion; without one it always applies.
+        version: Option<u64>,
+        /// The writer's condition.
+        expected: Option<ExpectedVersion>,
+    },
+    /// Deletes a namespace with all its documents, for this incarnation and all before.
+    DeleteNamespace {
+        /// The namespace.
+        namespace: NamespaceName,
+        /// The life that ends.
+        incarnation: Incarnation,
+    },
+    /// Nothing: takes the place of a record that no replica can apply.
+    Skip,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It changed the state, or had nothing to change (`Skip`).
+    Applied,
+    /// Its offset is below the next expected one: it was seen before.
+    Redelivered,
+    /// Its namespace has a later incarnation, or this one is deleted.
+    StaleIncarnation,
+    /// Its version is not above the stored one.
+    StaleVersion,
+    /// The stored document is not what the writer expected.
+    ConditionFailed,
+}
+
+/// What is stored under a document id: a document, or the trace of a deleted one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredDocument {
+    /// The version of the last applied upsert or delete.
+    pub version: Option<u64>,
+    /// `None` once deleted.
+    pub text: Option<Text>,
+    /// Of title, path and body, so that a search need not cut them again.
+    pub(crate) tokens: [Vec<String>; 3],
+}
+
+impl StoredDocument {
+    fn new(version: Option<u64>, text: Option<Text>) -> Self {
+        let tokens = match &text {
+            Some(Text { title, path, body }) => [tokens(title), tokens(path), tokens(body)],
+            None => [vec![], vec![], vec![]],
+        };
+        Self {
+            version,
+            text,
+            tokens,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Namespace {
+    pub(crate) incarnation: Incarnation,
+    is_deleted: bool,
+    pub(crate) documents: BTreeMap<DocumentId, StoredDocument>,
+}
+
+/// One partition.
+#[derive(Debug, Clone, Default)]
+pub struct ReferenceEngine {
+    next: Offset,
+    pub(crate) namespaces: BTreeMap<NamespaceName, Namespace>,
+}
+
+impl ReferenceEngine {
+    /// An empty partition that expects offset 0.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One past the last offset applied.
+    #[must_use]
+    pub fn next_offset(&self) -> Offset {
+        self.next
+    }
+
+    /// The document, or its tombstone, if `incarnation` is the namespace's current one.
+    #[must_use]
+    pub fn get(
+        &self,
+        namespace: &NamespaceName,
+        incarnation: Incarnation,
+        id: &DocumentId,
+    ) -> Option<&StoredDocument> {
+        let stored = self
+            .namespaces
+            .get(namespace)
+            .filter(|n| n.incarnation == incarnation)?;
+        stored.documents.get(id)
+    }
+
+    /// Applies one record. Offsets may leave gaps; one that was passed changes nothing.
+    pub fn apply(&mut self, offset: Offset, mutation: &Mutation) -> Outcome {
+        if offset < self.next {
+            return Outcome::Redelivered;
+        }
+        self.next = offset.next();
+        match mutation {
+            Mutation::Skip => Outcome::Applied,
+            Mutation::DeleteNamespace {
+                namespace,
+                incarnation,
+            } => {
+                let Some(stored) = self.enter(namespace, *incarnation) else {
+                    return Outcome::StaleIncarnation;
+                };
+                stored.is_deleted = true;
+                stored.documents.clear();
+                Outcome::Applied
+            }
+            Mutation::Upsert {
+                namespace,
+                incarnation,
+                id,
+                version,
+                expected,
+                text,
+            } => {
+                let document = StoredDocument::new(*version, Some(text.clone()));
+                self.put(namespace, *incarnation, id, *expected, document)
+            }
+            Mutation::Delete {
+                namespace,
+                incarnation,
+                id,
+                version,
+                expected,
+            } => {
+                let document = StoredDocument::new(*version, None);
+                self.put(namespace, *incarnation, id, *expected, document)
+            }
+        }
+    }
+
+    /// The namespace in this incarnation, made empty if it is a later one; `None` if it is over.
+    fn enter(&mut self, name: &NamespaceName, incarnation: Incarnation) -> Option<&mut Namespace> {
+        let new = Namespace {
+            incarnation,
+            is_deleted: false,
+            documents: BTreeMap::new(),
+        };
+        let stored = self
+            .namespaces
+            .entry(name.clone())
+            .or_insert_with(|| new.clone());
+        if incarnation > stored.incarnation {
+            *stored = new;
+        }
+        (incarnation == stored.incarnation && !stored.is_deleted).then_some(stored)
+    }
+
+    fn put(
+        &mut self,
+        namespace: &NamespaceName,
+        incarnation: Incarnation,
+        id: &DocumentId,
+        expected: Option<ExpectedVersion>,
+        document: StoredDocument,
+    ) -> Outcome {
+        let Some(namespace) = self.enter(namespace, incarnation) else {
+            return Outcome::StaleIncarnation;
+        };
+        let stored = namespace.documents.get(id);
+        let stored_version = stored.and_then(|stored| stored.version);
+        let is_present = stored.is_some_and(|stored| stored.text.is_some());
+        if let (Some(version), Some(stored)) = (document.version, stored_version)
+            && version <= stored
+        {
+            return Outcome::StaleVersion;
+        }
+        let holds = match expected {
+            None => true,
+            Some(ExpectedVersion::Absent) => !is_present,
+            Some(ExpectedVersion::Exactly(version)) => {
+                is_present && stored_version == Some(version)
+            }
+        };
+        if !holds {
+            return Outcome::ConditionFailed;
+        }
+        namespace.documents.insert(id.clone(), document);
+        Outcome::Applied
+    }
+}
