@@ -34,6 +34,7 @@ mod lexer;
 mod limits;
 mod operand;
 mod parser;
+pub mod scoring;
 mod validate;
 
 pub use ast::{Field, FieldSet, Node};
