@@ -75,7 +75,7 @@ impl ReferenceEngine {
         }
         hits.sort_by(|a, b| {
             let by_score = b.score.total_cmp(&a.score);
-            by_score.then_with(|| (&a.namespace, &a.id).cmp(&(&b.namespace, &b.id)))
+            by_score.then_with(|| (&a.id, &a.namespace).cmp(&(&b.id, &b.namespace)))
         });
         hits.truncate(k);
         hits
@@ -85,8 +85,33 @@ impl ReferenceEngine {
     #[must_use]
     pub fn statistics(&self, scope: &[(NamespaceName, Incarnation)], node: &Node) -> Statistics {
         let candidates = self.candidates(scope);
-        let document_frequency =
-            |leaf: &Node| candidates.iter().filter(|c| c.frequency(leaf) > 0).count() as u64;
+        let having = |leaf: &Node, namespace: Option<&NamespaceName>| {
+            let is_counted = |c: &&Candidate<'_>| namespace.is_none_or(|only| c.namespace == only);
+            candidates
+                .iter()
+                .filter(is_counted)
+                .filter(|c| c.frequency(leaf) > 0)
+                .count() as u64
+        };
+        let namespaces: BTreeSet<_> = candidates.iter().map(|c| c.namespace).collect();
+        let document_frequency = |leaf: &Node| match leaf {
+            // A phrase counts as its rarest token, in each namespace.
+            Node::Phrase { fields, tokens } => namespaces
+                .iter()
+                .map(|namespace| {
+                    let of_token = |token: &String| {
+                        let term = Node::Term {
+                            fields: *fields,
+                            token: token.clone(),
+                        };
+                        having(&term, Some(namespace))
+                    };
+                    tokens.iter().map(of_token).min().unwrap_or(0)
+                })
+                .sum(),
+            Node::Term { .. } | Node::Prefix { .. } => having(leaf, None),
+            Node::And(_) | Node::Or(_) | Node::Not(_) => 0,
+        };
         Statistics {
             documents: candidates.len() as u64,
             total_length: candidates.iter().map(|c| u64::from(c.length())).sum(),

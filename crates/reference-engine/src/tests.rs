@@ -301,7 +301,7 @@ fn scope_bounds_everything() {
 }
 
 #[test]
-fn equal_scores_come_by_namespace_then_id() {
+fn equal_scores_come_by_id_then_namespace() {
     let mut engine = ReferenceEngine::new();
     for (namespace, document) in [("b", "1"), ("a", "2"), ("a", "10"), ("b", "0")] {
         put(&mut engine, namespace, document, ["", "", "same"]);
@@ -314,7 +314,7 @@ fn equal_scores_come_by_namespace_then_id() {
         .collect();
     assert_eq!(
         order,
-        [("a", "10"), ("a", "2"), ("b", "0")].map(|(n, d)| (n.into(), d.into()))
+        [("b", "0"), ("b", "1"), ("a", "10")].map(|(n, d)| (n.into(), d.into()))
     );
 }
 
