@@ -1,1 +1,35 @@
-//! Placeholder.
+//! The retrieval engine of one partition: documents in, ranked candidates out. Synchronous, no network, no clock.
+//!
+//! ```text
+//! Mutation ─► Writer: rules ─► diff of tokens ─► one WriteBatch (rows + applied offset) ─► RocksDB
+//! query Node ─► Searcher (one snapshot) ─► lists per window ─► bit sets ─► phrases of survivors ─► BM25 ─► top-k
+//! ```
+//!
+//! The inverted index is *exploded*: one row per (namespace, token, document), so a change writes only
+//! the postings that changed and a search is a scan that cannot leave its namespace. The write-ahead log
+//! is off: the mutation log is the log, and the applied offset travels in the batch of its rows.
+//! Formats are drawn in `docs/formats/partition.md`; the decisions stand in `docs/adr/`.
+//!
+//! What it does not do: decide who may read what, talk to a log, or know any wire format.
+
+mod apply;
+mod diff;
+mod error;
+mod keys;
+mod mutation;
+mod namespaces;
+mod partition;
+mod postings;
+mod read;
+mod rebuild;
+mod resources;
+mod rows;
+mod search;
+
+pub use apply::Writer;
+pub use error::EngineError;
+pub use mutation::{Condition, Delete, Mutation, Operation, Outcome, Patch, Upsert};
+pub use partition::{FORMAT_VERSION, Partition, PartitionIdentity, PartitionStatistics};
+pub use read::{ListedDocument, Searcher, StoredDocument};
+pub use resources::Resources;
+pub use search::{Budget, Candidate, ScopeEntry, ScopeStatistics, SearchOutcome, Unlimited};

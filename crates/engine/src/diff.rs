@@ -1,0 +1,72 @@
+//! Which tokens of a document change, and by how much: what an edit has to write.
+
+use hashbrown::HashMap;
+use nautilus_analysis::Analyzer;
+use nautilus_query::Field;
+
+use crate::rows::posting::Frequencies;
+
+/// The searchable texts of a document, indexed by `Field::index`.
+pub(crate) type Texts<'a> = [&'a str; 3];
+
+/// Frequencies of one token before and after a change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub(crate) before: Frequencies,
+    pub(crate) after: Frequencies,
+}
+
+/// The tokens of both versions of a document.
+pub(crate) struct Diff {
+    tokens: HashMap<Box<str>, Pair>,
+    /// Tokens of all fields, before.
+    pub(crate) length_before: u32,
+    /// Tokens of all fields, after.
+    pub(crate) length_after: u32,
+}
+
+impl Diff {
+    /// Analyses both versions; a field with the same text in both is analysed once.
+    pub(crate) fn between(analyzer: &Analyzer, before: Texts<'_>, after: Texts<'_>) -> Self {
+        let mut diff = Self { tokens: HashMap::new(), length_before: 0, length_after: 0 };
+        for field in Field::ALL {
+            let (old, new) = (before[field.index()], after[field.index()]);
+            if old == new {
+                diff.count(analyzer, field, old, true, true);
+            } else {
+                diff.count(analyzer, field, old, true, false);
+                diff.count(analyzer, field, new, false, true);
+            }
+        }
+        diff
+    }
+
+    fn count(&mut self, analyzer: &Analyzer, field: Field, text: &str, before: bool, after: bool) {
+        let index = field.index();
+        let mut length = 0_u32;
+        analyzer.for_each_token(text, |token| {
+            length = length.saturating_add(1);
+            let pair = self.tokens.entry_ref(token.text).or_default();
+            if before {
+                pair.before.0[index] = pair.before.0[index].saturating_add(1);
+            }
+            if after {
+                pair.after.0[index] = pair.after.0[index].saturating_add(1);
+            }
+        });
+        if before {
+            self.length_before = self.length_before.saturating_add(length);
+        }
+        if after {
+            self.length_after = self.length_after.saturating_add(length);
+        }
+    }
+
+    /// The tokens whose posting changes.
+    pub(crate) fn changed(&self) -> impl Iterator<Item = (&str, Pair)> {
+        self.tokens
+            .iter()
+            .filter(|(_, pair)| pair.before != pair.after)
+            .map(|(token, pair)| (&**token, *pair))
+    }
+}

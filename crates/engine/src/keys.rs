@@ -1,0 +1,239 @@
+//! Row keys: order-preserving and escape-safe for any bytes. Drawn in `docs/formats/partition.md`.
+//!
+//! ```text
+//! M │ name                                  meta row
+//! N │ namespace bytes                       namespace row   (last part: needs no end mark)
+//! I │ ns u32 │ document id bytes            id row          (last part)
+//! D │ ns u32 │ ordinal u32                  header row
+//! T │ ns u32 │ ordinal u32                  body row
+//! L │ ns u32 │ ordinal >> 8                 length codes of 256 ordinals
+//! P │ ns u32 │ token escaped │ ordinal u32  posting
+//! ```
+//!
+//! Numbers are big endian. In an escaped token a zero byte becomes `00 FF` and `00 01` ends it, so no
+//! token's rows stand between another's, and the order of keys is the order of tokens. `ns` is the
+//! namespace's number in this partition directory: never reused there and never seen outside it.
+
+/// Namespace number, private to one partition directory and never reused in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct NamespaceNumber(pub(crate) u32);
+
+/// Document number within a namespace number, never reused.
+pub(crate) type Ordinal = u32;
+
+/// First byte of a key: the kind of row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Header = b'D',
+    Id = b'I',
+    Lengths = b'L',
+    Meta = b'M',
+    Namespace = b'N',
+    Posting = b'P',
+    Body = b'T',
+}
+
+impl Kind {
+    /// Every kind with the name statistics use for it.
+    pub(crate) const NAMED: [(Self, &'static str); 7] = [
+        (Self::Posting, "postings"),
+        (Self::Body, "bodies"),
+        (Self::Header, "headers"),
+        (Self::Id, "ids"),
+        (Self::Lengths, "lengths"),
+        (Self::Namespace, "namespaces"),
+        (Self::Meta, "meta"),
+    ];
+
+    /// The kinds whose keys start with a namespace number.
+    pub(crate) const PER_NAMESPACE: [Self; 5] =
+        [Self::Posting, Self::Body, Self::Header, Self::Id, Self::Lengths];
+}
+
+/// Ordinals whose length codes share a row.
+pub(crate) const LENGTHS_PER_ROW: u32 = 256;
+
+const ESCAPE: u8 = 0x00;
+const ESCAPED_ZERO: u8 = 0xFF;
+const END: u8 = 0x01;
+const ORDINAL_BYTES: usize = 4;
+
+/// `M │ name`.
+pub(crate) fn meta(name: &str) -> Vec<u8> {
+    let mut key = vec![Kind::Meta as u8];
+    key.extend_from_slice(name.as_bytes());
+    key
+}
+
+/// `N │ namespace bytes`.
+pub(crate) fn namespace(name: &[u8]) -> Vec<u8> {
+    let mut key = vec![Kind::Namespace as u8];
+    key.extend_from_slice(name);
+    key
+}
+
+/// `kind │ ns`: the start of all rows of this kind of one namespace.
+pub(crate) fn of_namespace(kind: Kind, ns: NamespaceNumber) -> Vec<u8> {
+    let mut key = Vec::with_capacity(48);
+    key.push(kind as u8);
+    key.extend_from_slice(&ns.0.to_be_bytes());
+    key
+}
+
+/// The first key after every key that [`of_namespace`] starts.
+pub(crate) fn after_namespace(kind: Kind, ns: NamespaceNumber) -> Vec<u8> {
+    match ns.0.checked_add(1) {
+        Some(next) => of_namespace(kind, NamespaceNumber(next)),
+        None => vec![kind as u8 + 1],
+    }
+}
+
+/// `I │ ns │ document id`.
+pub(crate) fn id(ns: NamespaceNumber, document_id: &[u8]) -> Vec<u8> {
+    let mut key = of_namespace(Kind::Id, ns);
+    key.extend_from_slice(document_id);
+    key
+}
+
+/// The document id in an id row's key.
+pub(crate) fn document_id_of(key: &[u8]) -> Option<&[u8]> {
+    key.get(5..)
+}
+
+/// `D │ ns │ ordinal`.
+pub(crate) fn header(ns: NamespaceNumber, ordinal: Ordinal) -> Vec<u8> {
+    numbered(Kind::Header, ns, ordinal)
+}
+
+/// `T │ ns │ ordinal`.
+pub(crate) fn body(ns: NamespaceNumber, ordinal: Ordinal) -> Vec<u8> {
+    numbered(Kind::Body, ns, ordinal)
+}
+
+/// `L │ ns │ ordinal >> 8`.
+pub(crate) fn lengths(ns: NamespaceNumber, ordinal: Ordinal) -> Vec<u8> {
+    numbered(Kind::Lengths, ns, ordinal / LENGTHS_PER_ROW)
+}
+
+/// A row of length codes with the code of `ordinal` set.
+pub(crate) fn with_length_code(mut row: Vec<u8>, ordinal: Ordinal, code: u8) -> Vec<u8> {
+    let at = usize::try_from(ordinal % LENGTHS_PER_ROW).unwrap_or(0);
+    if row.len() <= at {
+        row.resize(at + 1, 0);
+    }
+    row[at] = code;
+    row
+}
+
+fn numbered(kind: Kind, ns: NamespaceNumber, number: u32) -> Vec<u8> {
+    let mut key = of_namespace(kind, ns);
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// `P │ ns │ token escaped`, with the end mark: the start of the token's postings.
+pub(crate) fn postings(ns: NamespaceNumber, token: &[u8]) -> Vec<u8> {
+    let mut key = postings_prefix(ns, token);
+    key.extend_from_slice(&[ESCAPE, END]);
+    key
+}
+
+/// `P │ ns │ prefix escaped`, without end mark: the start of the postings of every token with this prefix.
+pub(crate) fn postings_prefix(ns: NamespaceNumber, prefix: &[u8]) -> Vec<u8> {
+    let mut key = of_namespace(Kind::Posting, ns);
+    for &byte in prefix {
+        key.push(byte);
+        if byte == ESCAPE {
+            key.push(ESCAPED_ZERO);
+        }
+    }
+    key
+}
+
+/// `P │ ns │ token escaped │ ordinal`.
+pub(crate) fn posting(ns: NamespaceNumber, token: &[u8], ordinal: Ordinal) -> Vec<u8> {
+    let mut key = postings(ns, token);
+    key.extend_from_slice(&ordinal.to_be_bytes());
+    key
+}
+
+/// The ordinal of a posting's key if it is one of the token whose [`postings`] start is `start`.
+pub(crate) fn ordinal_of(key: &[u8], start: &[u8]) -> Option<Ordinal> {
+    let rest = key.strip_prefix(start)?;
+    Some(Ordinal::from_be_bytes(rest.try_into().ok()?))
+}
+
+/// The ordinal of any posting's key, whatever its token.
+pub(crate) fn last_ordinal(key: &[u8]) -> Option<Ordinal> {
+    let (_, ordinal) = key.split_at_checked(key.len().checked_sub(ORDINAL_BYTES)?)?;
+    Some(Ordinal::from_be_bytes(ordinal.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bytes that meet every special case: escapes, end marks, 0xFF, prefixes of each other.
+    fn tricky() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(
+            prop::sample::select(vec![0x00_u8, 0x01, 0xFE, 0xFF, b'|', b'a', b'b']),
+            0..6,
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn keys_order_as_their_parts(
+            a in (any::<u32>(), tricky(), any::<u32>()),
+            b in (any::<u32>(), tricky(), any::<u32>()),
+        ) {
+            let key = |(ns, token, ordinal): &(u32, Vec<u8>, u32)| {
+                posting(NamespaceNumber(*ns), token, *ordinal)
+            };
+            prop_assert_eq!(key(&a).cmp(&key(&b)), a.cmp(&b));
+        }
+
+        #[test]
+        fn a_scan_of_one_token_meets_no_other(
+            ns in 0..3_u32, token in tricky(),
+            other_ns in 0..3_u32, other in tricky(), ordinal in any::<u32>(),
+        ) {
+            let start = postings(NamespaceNumber(ns), &token);
+            let key = posting(NamespaceNumber(other_ns), &other, ordinal);
+            let same = ns == other_ns && token == other;
+            prop_assert_eq!(key.starts_with(&start), same);
+            prop_assert_eq!(ordinal_of(&key, &start), same.then_some(ordinal));
+            prop_assert_eq!(last_ordinal(&key), Some(ordinal));
+        }
+
+        #[test]
+        fn a_prefix_scan_meets_exactly_its_tokens(
+            prefix in tricky(), other_ns in 0..2_u32, token in tricky(), ordinal in any::<u32>(),
+        ) {
+            // A prefix that ends in NUL is the one byte that an end mark could be taken for.
+            let start = postings_prefix(NamespaceNumber(0), &prefix);
+            let key = posting(NamespaceNumber(other_ns), &token, ordinal);
+            prop_assert_eq!(key.starts_with(&start), other_ns == 0 && token.starts_with(&prefix));
+        }
+
+        #[test]
+        fn rows_of_one_namespace_end_before_the_next(
+            ns in prop::sample::select(vec![0, 1, 0xFE, 0xFF, 0x100, u32::MAX - 1, u32::MAX]),
+            id_bytes in tricky(), token in tricky(), ordinal in any::<u32>(),
+        ) {
+            let ns = NamespaceNumber(ns);
+            for (kind, key) in [
+                (Kind::Id, id(ns, &id_bytes)),
+                (Kind::Posting, posting(ns, &token, ordinal)),
+                (Kind::Header, header(ns, ordinal)),
+                (Kind::Body, body(ns, ordinal)),
+                (Kind::Lengths, lengths(ns, ordinal)),
+            ] {
+                prop_assert!(of_namespace(kind, ns) <= key && key < after_namespace(kind, ns));
+            }
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! One partition: its database, its identity, its durable offset.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nautilus_analysis::{ANALYZER_VERSION, Analyzer};
+use nautilus_types::{LogGeneration, Offset, PartitionId};
+use rocksdb::{DB, Range};
+
+use crate::apply::Writer;
+use crate::error::{EngineError, identity_text};
+use crate::keys::{self, Kind};
+use crate::namespaces::Totals;
+use crate::read::Searcher;
+use crate::rebuild;
+use crate::resources::Resources;
+
+/// Version of the layout of keys and values. Anything older is rebuilt from its stored fields when opened.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Which partition of which cluster's log a folder holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionIdentity {
+    /// 16 random bytes made with the cluster.
+    pub cluster_id: [u8; 16],
+    /// Offsets of another generation mean something else.
+    pub log_generation: LogGeneration,
+    /// Which partition.
+    pub partition: PartitionId,
+}
+
+/// Sizes, for people and dashboards.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartitionStatistics {
+    /// Live namespaces.
+    pub namespaces: u64,
+    /// Live documents.
+    pub documents: u64,
+    /// Bytes of all table files.
+    pub disk_bytes: u64,
+    /// Approximate bytes on disk by kind of row.
+    pub row_bytes: Vec<(&'static str, u64)>,
+}
+
+pub(crate) const META_FORMAT: &str = "format";
+pub(crate) const META_ANALYZER: &str = "analyzer";
+pub(crate) const META_IDENTITY: &str = "identity";
+pub(crate) const META_APPLIED: &str = "applied";
+pub(crate) const META_NEXT_NUMBER: &str = "next-namespace-number";
+pub(crate) const META_TOTALS: &str = "totals";
+
+/// What writer and searchers share.
+pub(crate) struct Shared {
+    pub(crate) db: DB,
+    pub(crate) analyzer: Analyzer,
+    durable: AtomicU64,
+    dir: PathBuf,
+}
+
+/// A partition open for searching. Any number of threads may use it at once.
+#[derive(Clone)]
+pub struct Partition {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Partition {
+    /// Opens or creates the partition in `dir`, and returns its only writer beside it.
+    ///
+    /// A folder with an older format or analyzer version is first rebuilt from its stored fields, which takes
+    /// about as long as feeding it; an interrupted rebuild starts over, and the old folder stays until the new one is whole.
+    pub fn open(
+        dir: &Path,
+        identity: &PartitionIdentity,
+        resources: &Resources,
+    ) -> Result<(Self, Writer), EngineError> {
+        rebuild::finish_interrupted(dir)?;
+        let shared = Shared::open(dir, identity, resources)?;
+        let (format, analyzer) = shared.versions()?;
+        if format > FORMAT_VERSION || analyzer > ANALYZER_VERSION {
+            return Err(EngineError::NewerFormat {
+                found: format.max(analyzer),
+                supported: FORMAT_VERSION.max(ANALYZER_VERSION),
+            });
+        }
+        let shared = if format < FORMAT_VERSION || analyzer < ANALYZER_VERSION {
+            rebuild::rebuild(shared, identity, resources)?
+        } else {
+            shared
+        };
+        let shared = Arc::new(shared);
+        let writer = Writer::new(Arc::clone(&shared))?;
+        Ok((Self { shared }, writer))
+    }
+
+    /// A view of one moment: everything it returns belongs to the offset it is labelled with.
+    #[must_use]
+    pub fn searcher(&self) -> Searcher<'_> {
+        Searcher::new(&self.shared)
+    }
+
+    /// The next offset after everything that is on this disk.
+    #[must_use]
+    pub fn durable_offset(&self) -> Offset {
+        Offset(self.shared.durable.load(Ordering::Acquire))
+    }
+
+    /// Writes everything applied so far to disk, synced, and returns the durable offset.
+    pub fn flush(&self) -> Result<Offset, EngineError> {
+        self.shared.flush()
+    }
+
+    /// Sizes of the moment.
+    pub fn statistics(&self) -> Result<PartitionStatistics, EngineError> {
+        let property = |name: &str| -> Result<u64, EngineError> {
+            Ok(self.shared.db.property_int_value(name).map_err(EngineError::read)?.unwrap_or(0))
+        };
+        let disk_bytes = property("rocksdb.total-sst-files-size")?;
+        let bounds: Vec<([u8; 1], [u8; 1])> =
+            Kind::NAMED.iter().map(|(kind, _)| ([*kind as u8], [*kind as u8 + 1])).collect();
+        let ranges: Vec<Range<'_>> =
+            bounds.iter().map(|(start, end)| Range::new(start, end)).collect();
+        let sizes = self.shared.db.get_approximate_sizes(&ranges);
+        let row_bytes = Kind::NAMED.iter().map(|(_, name)| *name).zip(sizes).collect();
+        let Totals { namespaces, documents } = Totals::read(&self.shared)?;
+        Ok(PartitionStatistics { namespaces, documents, disk_bytes, row_bytes })
+    }
+
+    /// Rewrites every table file: settles sizes before they are measured.
+    pub fn compact(&self) {
+        self.shared.db.compact_range(None::<&[u8]>, None::<&[u8]>);
+    }
+}
+
+impl Shared {
+    pub(crate) fn open(
+        dir: &Path,
+        identity: &PartitionIdentity,
+        resources: &Resources,
+    ) -> Result<Self, EngineError> {
+        std::fs::create_dir_all(dir).map_err(|source| EngineError::Folder {
+            operation: "create",
+            path: dir.to_owned(),
+            source,
+        })?;
+        let db = DB::open(&resources.options(), dir)
+            .map_err(|source| EngineError::Storage { operation: "open", source })?;
+        let shared = Self {
+            db,
+            analyzer: Analyzer::new(),
+            durable: AtomicU64::new(0),
+            dir: dir.to_owned(),
+        };
+        shared.check_identity(identity)?;
+        shared.durable.store(shared.applied()?.0, Ordering::Release);
+        Ok(shared)
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The next offset to apply, as stored.
+    pub(crate) fn applied(&self) -> Result<Offset, EngineError> {
+        Ok(Offset(self.meta_u64(META_APPLIED)?.unwrap_or(0)))
+    }
+
+    pub(crate) fn flush(&self) -> Result<Offset, EngineError> {
+        let applied = self.applied()?;
+        self.db.flush().map_err(|source| EngineError::Storage { operation: "flush", source })?;
+        self.durable.fetch_max(applied.0, Ordering::AcqRel);
+        Ok(applied)
+    }
+
+    pub(crate) fn meta_u64(&self, name: &str) -> Result<Option<u64>, EngineError> {
+        let Some(bytes) = self.db.get(keys::meta(name)).map_err(EngineError::read)? else {
+            return Ok(None);
+        };
+        let bytes: [u8; 8] =
+            bytes.as_slice().try_into().map_err(|_| crate::rows::Malformed { row: "meta" })?;
+        Ok(Some(u64::from_be_bytes(bytes)))
+    }
+
+    /// Format and analyzer version the rows were written with.
+    fn versions(&self) -> Result<(u32, u32), EngineError> {
+        let version = |name| -> Result<u32, EngineError> {
+            let stored = self.meta_u64(name)?.unwrap_or(0);
+            Ok(u32::try_from(stored).unwrap_or(u32::MAX))
+        };
+        Ok((version(META_FORMAT)?, version(META_ANALYZER)?))
+    }
+
+    /// Stamps an empty folder; refuses one that belongs elsewhere.
+    fn check_identity(&self, identity: &PartitionIdentity) -> Result<(), EngineError> {
+        let mut expected = identity.cluster_id.to_vec();
+        expected.extend_from_slice(&identity.log_generation.0.to_be_bytes());
+        expected.extend_from_slice(&identity.partition.0.to_be_bytes());
+        match self.db.get(keys::meta(META_IDENTITY)).map_err(EngineError::read)? {
+            None => {
+                let mut batch = rocksdb::WriteBatch::default();
+                batch.put(keys::meta(META_IDENTITY), &expected);
+                batch.put(keys::meta(META_FORMAT), u64::from(FORMAT_VERSION).to_be_bytes());
+                batch.put(keys::meta(META_ANALYZER), u64::from(ANALYZER_VERSION).to_be_bytes());
+                self.write(batch)?;
+                self.flush()?;
+                Ok(())
+            }
+            Some(found) if found == expected => Ok(()),
+            Some(found) => Err(EngineError::OtherIdentity {
+                found: describe_identity(&found),
+                expected: identity_text(
+                    identity.cluster_id,
+                    identity.log_generation,
+                    identity.partition.0,
+                ),
+            }),
+        }
+    }
+
+    pub(crate) fn write(&self, batch: rocksdb::WriteBatch) -> Result<(), EngineError> {
+        self.db
+            .write_opt(batch, &Resources::write_options())
+            .map_err(|source| EngineError::Storage { operation: "write", source })
+    }
+}
+
+fn describe_identity(bytes: &[u8]) -> String {
+    let mut reader = bytes;
+    let mut take = |n: usize| -> Option<&[u8]> {
+        let (head, rest) = reader.split_at_checked(n)?;
+        reader = rest;
+        Some(head)
+    };
+    let parsed = (|| {
+        let cluster = take(16)?.try_into().ok()?;
+        let generation = u64::from_be_bytes(take(8)?.try_into().ok()?);
+        let partition = u32::from_be_bytes(take(4)?.try_into().ok()?);
+        Some(identity_text(cluster, LogGeneration(generation), partition))
+    })();
+    parsed.unwrap_or_else(|| "of an unreadable identity".to_owned())
+}

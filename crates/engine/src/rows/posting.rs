@@ -1,0 +1,101 @@
+//! The posting: how often each field holds the token, in 1 byte for most.
+//!
+//! ```text
+//! bit 0..3  fields that hold the token (title, path, body), at least one
+//! bit 3..8  1..=31: the frequency, where one field holds it; 0: a LEB128 frequency per field follows
+//! ```
+//!
+//! No positions and no length: an edit that moves words or changes the length writes no posting.
+
+use super::{Malformed, varint};
+
+/// Frequencies of one token in one document, indexed by `Field::index`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub(crate) struct Frequencies(pub(crate) [u32; 3]);
+
+const MALFORMED: Malformed = Malformed { row: "posting" };
+const INLINE_MAX: u32 = 31;
+
+impl Frequencies {
+    /// Whether no field holds the token: such a posting is not stored.
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == [0; 3]
+    }
+
+    pub(crate) fn encode(self, out: &mut Vec<u8>) {
+        let mut mask = 0_u8;
+        let mut fields = 0;
+        let mut sum = 0_u64;
+        for (bit, &frequency) in self.0.iter().enumerate() {
+            if frequency > 0 {
+                mask |= 1 << bit;
+                fields += 1;
+                sum += u64::from(frequency);
+            }
+        }
+        match u8::try_from(sum) {
+            Ok(inline) if fields == 1 && sum <= u64::from(INLINE_MAX) => {
+                out.push(mask | (inline << 3));
+            }
+            Ok(_) | Err(_) => {
+                out.push(mask);
+                for frequency in self.0.into_iter().filter(|&frequency| frequency > 0) {
+                    varint::put(out, u64::from(frequency));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = varint::Reader(bytes);
+        let first = reader.byte().ok_or(MALFORMED)?;
+        let (mask, inline) = (first & 0b111, u32::from(first >> 3));
+        if mask == 0 || (inline > 0 && mask.count_ones() != 1) {
+            return Err(MALFORMED);
+        }
+        let mut frequencies = [0; 3];
+        for (bit, frequency) in frequencies.iter_mut().enumerate() {
+            if mask & (1 << bit) != 0 {
+                *frequency = if inline > 0 { inline } else { reader.u32().ok_or(MALFORMED)? };
+                if *frequency == 0 {
+                    return Err(MALFORMED);
+                }
+            }
+        }
+        if reader.is_empty() { Ok(Self(frequencies)) } else { Err(MALFORMED) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn decodes_what_it_encodes(title in 0..40_u32, path in 0..40_u32, body in any::<u32>()) {
+            let frequencies = Frequencies([title, path, body]);
+            prop_assume!(!frequencies.is_empty());
+            let mut bytes = Vec::new();
+            frequencies.encode(&mut bytes);
+            prop_assert_eq!(Frequencies::decode(&bytes), Ok(frequencies));
+        }
+
+        #[test]
+        fn any_bytes_are_survived_and_mean_one_thing(bytes in prop::collection::vec(any::<u8>(), 0..20)) {
+            if let Ok(frequencies) = Frequencies::decode(&bytes) {
+                prop_assert!(!frequencies.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn most_postings_are_one_byte() {
+        for frequency in 1..=INLINE_MAX {
+            let mut bytes = Vec::new();
+            Frequencies([0, 0, frequency]).encode(&mut bytes);
+            assert_eq!(bytes.len(), 1);
+        }
+    }
+}
