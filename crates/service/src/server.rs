@@ -1,0 +1,189 @@
+//! The gRPC server every role is served by: limits, layers, health, reflection, graceful stop.
+//!
+//! Layers from the outside in, and why this order:
+//! 1. [`arrival`]: the deadline and request id the caller states. First, because everything after
+//!    it may be cut short by the one and logs the other.
+//! 2. [`admission`]: sheds load above the concurrency limit, before any work is spent.
+//! 3. [`guard`]: who is asking. After admission, so that checking signatures cannot be used to
+//!    overload the process.
+//! 4. [`metrics`]: counts what was let in, by method and code.
+//! 5. [`trace`]: the span the handler runs in.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::Request;
+use nautilus_types::Class;
+use tokio::net::TcpListener;
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tonic::service::RoutesBuilder;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::clock::Clock;
+
+pub mod admission;
+mod arrival;
+pub mod guard;
+pub mod metrics;
+mod running;
+mod settings;
+mod stage;
+#[cfg(test)]
+mod tests;
+mod trace;
+
+pub use guard::RequestGuard;
+pub use metrics::{MethodCount, ServerMetrics};
+pub use running::BoundServer;
+pub use settings::{DeadlinePolicy, DeadlineRules, MessageLimits, ServerSettings};
+
+/// Why a server could not be set up or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address is not to be had: in use, or not of this machine.
+    #[error("listen on {address}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The descriptors for reflection do not decode.
+    #[error("read file descriptors for reflection")]
+    Descriptors(#[source] tonic_reflection::server::Error),
+    /// The transport ended without being asked to.
+    #[error("serve on {address}")]
+    Serve {
+        /// Where it was serving.
+        address: SocketAddr,
+        /// What the transport said.
+        #[source]
+        source: tonic::transport::Error,
+    },
+}
+
+impl ServerError {
+    /// What the caller should conclude.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Listen { .. } | Self::Serve { .. } => Class::Unavailable,
+            Self::Descriptors(_) => Class::Bug,
+        }
+    }
+}
+
+/// A server being put together. Health (`grpc.health.v1`) is always served; reflection where
+/// descriptors are given.
+#[derive(Debug)]
+pub struct GrpcServer {
+    name: String,
+    settings: ServerSettings,
+    clock: Clock,
+    guard: Option<Arc<dyn RequestGuard>>,
+    routes: RoutesBuilder,
+    services: Vec<&'static str>,
+    descriptors: Vec<&'static [u8]>,
+}
+
+impl GrpcServer {
+    /// An empty server. `name` says in logs which one it is, such as `merger`.
+    #[must_use]
+    pub fn new(name: impl Into<String>, settings: ServerSettings, clock: Clock) -> Self {
+        Self {
+            name: name.into(),
+            settings,
+            clock,
+            guard: None,
+            routes: RoutesBuilder::default(),
+            services: Vec::new(),
+            descriptors: Vec::new(),
+        }
+    }
+
+    /// Asks `guard` about every request but those to health and reflection.
+    #[must_use]
+    pub fn guarded_by(mut self, guard: Arc<dyn RequestGuard>) -> Self {
+        self.guard = Some(guard);
+        self
+    }
+
+    /// Adds a generated service. Give it its message limits first:
+    /// [`with_message_limits!`](crate::with_message_limits).
+    #[must_use]
+    pub fn service<S>(mut self, service: S) -> Self
+    where
+        S: tower::Service<Request<Body>, Response = http::Response<Body>>,
+        S: tower::Service<Request<Body>, Error = std::convert::Infallible>,
+        S: NamedService + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+    {
+        self.routes.add_service(service);
+        self.services.push(S::NAME);
+        self
+    }
+
+    /// Serves reflection v1 over these encoded `FileDescriptorSet`s.
+    #[must_use]
+    pub fn reflection(mut self, descriptors: &[&'static [u8]]) -> Self {
+        self.descriptors.extend_from_slice(descriptors);
+        self
+    }
+
+    /// Takes the address; port 0 takes any free one. Connections queue in the kernel until
+    /// [`BoundServer::serve`].
+    pub async fn bind(mut self, address: SocketAddr) -> Result<BoundServer, ServerError> {
+        let listen = |source| ServerError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let (health, health_service) = tonic_health::server::health_reporter();
+        for service in &self.services {
+            health.set_service_status(service, ServingStatus::Serving).await;
+        }
+        self.routes.add_service(health_service);
+        self.add_reflection()?;
+        Ok(BoundServer {
+            metrics: Arc::new(ServerMetrics::new()),
+            name: self.name,
+            settings: self.settings,
+            clock: self.clock,
+            guard: self.guard,
+            routes: self.routes.routes().prepare(),
+            services: self.services,
+            health,
+            listener,
+            address,
+        })
+    }
+
+    fn add_reflection(&mut self) -> Result<(), ServerError> {
+        if self.descriptors.is_empty() {
+            return Ok(());
+        }
+        let mut builder = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+        for descriptors in &self.descriptors {
+            builder = builder.register_encoded_file_descriptor_set(descriptors);
+        }
+        self.routes.add_service(builder.build_v1().map_err(ServerError::Descriptors)?);
+        Ok(())
+    }
+}
+
+/// Whether this path belongs to health or reflection, which say nothing about documents: neither
+/// guarded nor shed, so that an overloaded process is not taken for a dead one.
+fn is_infrastructure(path: &str) -> bool {
+    path.starts_with("/grpc.health.v1.Health/") || path.starts_with("/grpc.reflection.")
+}
+
+/// The part of the health reporter roles need: say that a service is ready, or not.
+async fn set_health(health: &HealthReporter, services: &[&'static str], status: ServingStatus) {
+    health.set_service_status("", status).await;
+    for service in services {
+        health.set_service_status(service, status).await;
+    }
+}
