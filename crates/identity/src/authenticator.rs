@@ -11,6 +11,9 @@ pub struct Principal {
     pub user: String,
     /// Who says so: the token's `iss`.
     pub issuer: String,
+    /// Whether the issuer calls this user an operator: one who may look at the whole cluster. It
+    /// opens no namespace.
+    pub is_operator: bool,
     /// When this knowledge ends, in seconds since 1970; long-lived streams end with it.
     pub expires_at_unix_s: u64,
 }

@@ -4,10 +4,7 @@ use crate::AuthError;
 
 /// The token in `Bearer TOKEN` (RFC 6750 section 2.1; the scheme in any case, RFC 9110 section 11.1).
 pub fn bearer_token(authorization: Option<&str>) -> Result<&str, AuthError> {
-    let value = authorization
-        .map(str::trim)
-        .filter(|v| !v.is_empty())
-        .ok_or(AuthError::Missing)?;
+    let value = authorization.map(str::trim).filter(|v| !v.is_empty()).ok_or(AuthError::Missing)?;
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(AuthError::NotBearer);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use nautilus_types::Class;
 
-use crate::jwt::{Audience, Claims, is_user_id};
+use crate::jwt::{Audience, Claims, OPERATOR_ROLE, is_user_id};
 use crate::{
     JwtAuthenticator, JwtConfig, KeyError, KeyPair, KeySet, PublicKey, TOKEN_LIFETIME_S_MAX,
 };
@@ -67,9 +67,7 @@ pub struct DevelopmentIssuer {
 impl DevelopmentIssuer {
     /// Reads the issuer's key from `dir`, or makes it there (see [`KeyPair::open`]).
     pub fn open(dir: &Path) -> Result<Self, KeyError> {
-        Ok(Self {
-            pair: KeyPair::open(dir, KEY_NAME)?,
-        })
+        Ok(Self { pair: KeyPair::open(dir, KEY_NAME)? })
     }
 
     /// A token for `user`, valid from `now_unix_s` for `lifetime`, at most 15 minutes.
@@ -78,6 +76,26 @@ impl DevelopmentIssuer {
         user: &str,
         now_unix_s: u64,
         lifetime: Duration,
+    ) -> Result<String, IssueError> {
+        self.sign(user, now_unix_s, lifetime, None)
+    }
+
+    /// As [`DevelopmentIssuer::issue`], for somebody who operates the cluster.
+    pub fn issue_operator(
+        &self,
+        user: &str,
+        now_unix_s: u64,
+        lifetime: Duration,
+    ) -> Result<String, IssueError> {
+        self.sign(user, now_unix_s, lifetime, Some(OPERATOR_ROLE.to_owned()))
+    }
+
+    fn sign(
+        &self,
+        user: &str,
+        now_unix_s: u64,
+        lifetime: Duration,
+        role: Option<String>,
     ) -> Result<String, IssueError> {
         if !is_user_id(user) {
             return Err(IssueError::UserInvalid);
@@ -93,6 +111,7 @@ impl DevelopmentIssuer {
             exp: now_unix_s.saturating_add(lifetime_s),
             nbf: now_unix_s,
             iat: Some(now_unix_s),
+            role,
         };
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TOKEN_TYPE.to_owned());
@@ -142,24 +161,31 @@ mod tests {
     fn tokens_are_accepted_also_after_reopening() {
         let dir = tempfile::tempdir().expect("temporary folder");
         let issuer = DevelopmentIssuer::open(dir.path()).expect("makes");
-        let token = issuer
-            .issue("ada", NOW, Duration::from_secs(900))
-            .expect("issued");
+        let token = issuer.issue("ada", NOW, Duration::from_secs(900)).expect("issued");
         assert!(token.len() < 400, "{} bytes", token.len());
         for authenticator in [
             issuer.authenticator(),
-            DevelopmentIssuer::open(dir.path())
-                .expect("reads")
-                .authenticator(),
+            DevelopmentIssuer::open(dir.path()).expect("reads").authenticator(),
             DevelopmentIssuer::authenticator_from(dir.path()).expect("reads"),
         ] {
             let principal = authenticator.verify(&token, NOW).expect("accepted");
-            assert_eq!(
-                (&*principal.user, &*principal.issuer),
-                ("ada", DEVELOPMENT_ISSUER)
-            );
+            assert_eq!((&*principal.user, &*principal.issuer), ("ada", DEVELOPMENT_ISSUER));
             assert_eq!(principal.expires_at_unix_s, NOW + 900);
         }
+    }
+
+    #[test]
+    fn only_operators_are_operators() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let issuer = DevelopmentIssuer::open(dir.path()).expect("makes");
+        let lifetime = Duration::from_secs(60);
+        let tokens =
+            [issuer.issue("ada", NOW, lifetime), issuer.issue_operator("ada", NOW, lifetime)];
+        let is_operator = tokens.map(|token| {
+            let token = token.expect("issued");
+            issuer.authenticator().verify(&token, NOW).expect("accepted").is_operator
+        });
+        assert_eq!(is_operator, [false, true]);
     }
 
     #[test]
@@ -167,13 +193,8 @@ mod tests {
         let (ours, theirs) = (tempfile::tempdir(), tempfile::tempdir());
         let ours = DevelopmentIssuer::open(ours.expect("folder").path()).expect("makes");
         let theirs = DevelopmentIssuer::open(theirs.expect("folder").path()).expect("makes");
-        let token = theirs
-            .issue("ada", NOW, Duration::from_secs(60))
-            .expect("issued");
-        assert_eq!(
-            ours.authenticator().verify(&token, NOW),
-            Err(AuthError::KeyUnknown)
-        );
+        let token = theirs.issue("ada", NOW, Duration::from_secs(60)).expect("issued");
+        assert_eq!(ours.authenticator().verify(&token, NOW), Err(AuthError::KeyUnknown));
     }
 
     #[test]

@@ -153,13 +153,7 @@ impl Grant {
         if count > count_max {
             return Err(GrantError::TooManyNamespaces { count, count_max });
         }
-        Ok(Self {
-            user,
-            namespaces: lives,
-            purpose,
-            query_hash,
-            expires_at_unix_ms,
-        })
+        Ok(Self { user, namespaces: lives, purpose, query_hash, expires_at_unix_ms })
     }
 
     /// For whom.
@@ -170,9 +164,7 @@ impl Grant {
 
     /// On what, by name.
     pub fn namespaces(&self) -> impl ExactSizeIterator<Item = (&NamespaceName, Incarnation)> {
-        self.namespaces
-            .iter()
-            .map(|(name, incarnation)| (name, *incarnation))
+        self.namespaces.iter().map(|(name, incarnation)| (name, *incarnation))
     }
 
     /// For which kind of call.
@@ -230,10 +222,7 @@ impl Grant {
 #[must_use]
 pub fn query_hash(canonical_query: &[u8]) -> u64 {
     let hash = digest::digest(&digest::SHA256, canonical_query);
-    hash.as_ref()
-        .iter()
-        .take(8)
-        .fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    hash.as_ref().iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
 /// Signs grants. Held by those who ask the catalog: merger and ingest, never a root or a leaf.
@@ -284,9 +273,7 @@ impl GrantVerifier {
         }
         if grant.expires_at_unix_ms - now_unix_ms > GRANT_LIFETIME_MS_MAX + GRANT_CLOCK_SKEW_MS_MAX
         {
-            return Err(GrantError::LifetimeTooLong {
-                lifetime_ms_max: GRANT_LIFETIME_MS_MAX,
-            });
+            return Err(GrantError::LifetimeTooLong { lifetime_ms_max: GRANT_LIFETIME_MS_MAX });
         }
         Ok(grant)
     }

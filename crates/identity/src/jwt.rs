@@ -12,7 +12,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 
 use crate::{AuthError, Authenticator, KeySet, Principal, PublicKey};
 use claims::RawClaims;
-pub(crate) use claims::{Audience, Claims, is_user_id};
+pub(crate) use claims::{Audience, Claims, OPERATOR_ROLE, is_user_id};
 
 /// Longest token, in bytes: ours have under 400, and whatever is longer costs before it is refused.
 pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
@@ -52,11 +52,7 @@ impl JwtAuthenticator {
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;
-        Self {
-            config,
-            keys: RwLock::new(Arc::new(keys)),
-            validation,
-        }
+        Self { config, keys: RwLock::new(Arc::new(keys)), validation }
     }
 
     /// Trusts `keys` from now on, instead of those before.
@@ -70,10 +66,7 @@ impl JwtAuthenticator {
             return Err(AuthError::Missing);
         }
         if token.len() > TOKEN_BYTES_MAX {
-            return Err(AuthError::TooLong {
-                bytes: token.len(),
-                bytes_max: TOKEN_BYTES_MAX,
-            });
+            return Err(AuthError::TooLong { bytes: token.len(), bytes_max: TOKEN_BYTES_MAX });
         }
         let header = jsonwebtoken::decode_header(token).map_err(|e| refusal(&e))?;
         self.check_header(&header)?;
@@ -88,6 +81,7 @@ impl JwtAuthenticator {
         claims.check(&self.config, now_unix_s)?;
         Ok(Principal {
             user: claims.sub,
+            is_operator: claims.role.as_deref() == Some(OPERATOR_ROLE),
             issuer: claims.iss,
             expires_at_unix_s: claims.exp,
         })
@@ -135,10 +129,8 @@ fn bare_type(typ: &str) -> &str {
 fn refusal(error: &jsonwebtoken::errors::Error) -> AuthError {
     if matches!(error.kind(), ErrorKind::InvalidSignature) {
         AuthError::SignatureWrong
-    } else if matches!(
-        error.kind(),
-        ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName
-    ) {
+    } else if matches!(error.kind(), ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName)
+    {
         AuthError::AlgorithmNotAllowed
     } else {
         AuthError::Malformed

@@ -16,9 +16,8 @@ use nautilus_types::Class;
 /// Length of a raw Ed25519 public key (RFC 8032).
 const PUBLIC_KEY_BYTES: usize = 32;
 /// What stands before the raw key in its `SubjectPublicKeyInfo` (RFC 8410, section 10.1).
-const SPKI_PREFIX: [u8; 12] = [
-    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
-];
+const SPKI_PREFIX: [u8; 12] =
+    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 /// Label of a public key in PEM (RFC 7468).
 const PUBLIC_LABEL: &str = "PUBLIC KEY";
 
@@ -50,6 +49,9 @@ pub enum KeyError {
         /// Which key: "private key" or "public key".
         what: &'static str,
     },
+    /// The file does not hold a token key.
+    #[error("the token key is not 32 bytes in PEM with its label")]
+    TokenKeyMalformed,
     /// The system gave no randomness.
     #[error("no randomness to make a key from")]
     NoRandomness,
@@ -62,7 +64,7 @@ impl KeyError {
         match self {
             Self::Io { .. } | Self::NoRandomness => Class::Unavailable,
             Self::TooOpen { .. } => Class::Precondition,
-            Self::Malformed { .. } => Class::Corrupt,
+            Self::Malformed { .. } | Self::TokenKeyMalformed => Class::Corrupt,
         }
     }
 }
@@ -93,10 +95,7 @@ impl PublicKey {
         if pem.tag() != PUBLIC_LABEL {
             return Err(malformed());
         }
-        let raw = pem
-            .contents()
-            .strip_prefix(&SPKI_PREFIX)
-            .ok_or_else(malformed)?;
+        let raw = pem.contents().strip_prefix(&SPKI_PREFIX).ok_or_else(malformed)?;
         raw.try_into().map(Self).map_err(|_| malformed())
     }
 
@@ -113,9 +112,7 @@ impl PublicKey {
     pub fn id(&self) -> KeyId {
         let hash = digest::digest(&digest::SHA256, &self.0);
         let mut id = [0; KeyId::BYTES];
-        id.iter_mut()
-            .zip(hash.as_ref())
-            .for_each(|(to, from)| *to = *from);
+        id.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
         KeyId(id)
     }
 
@@ -128,9 +125,7 @@ impl PublicKey {
     /// Whether `signature` is this key's for `message`.
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        UnparsedPublicKey::new(&ED25519, self.0)
-            .verify(message, signature)
-            .is_ok()
+        UnparsedPublicKey::new(&ED25519, self.0).verify(message, signature).is_ok()
     }
 }
 
@@ -152,20 +147,10 @@ impl KeyPair {
     }
 
     fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
-        let malformed = || KeyError::Malformed {
-            what: "private key",
-        };
+        let malformed = || KeyError::Malformed { what: "private key" };
         let pair = Ed25519KeyPair::from_pkcs8(der).map_err(|_| malformed())?;
-        let raw = pair
-            .public_key()
-            .as_ref()
-            .try_into()
-            .map_err(|_| malformed())?;
-        Ok(Self {
-            pair,
-            pkcs8: der.to_vec(),
-            public: PublicKey(raw),
-        })
+        let raw = pair.public_key().as_ref().try_into().map_err(|_| malformed())?;
+        Ok(Self { pair, pkcs8: der.to_vec(), public: PublicKey(raw) })
     }
 
     /// The public part.

@@ -9,6 +9,8 @@
 //!                              GrantVerifier (root, leaf) ─► Grant::permits(namespace)
 //! ```
 //!
+//! It also seals the opaque tokens that clients keep for us ([`TokenKey`]).
+//!
 //! Nothing here knows the catalog, a transport or a clock: time comes in as data. Errors name what
 //! was wrong, never the token or its content.
 
@@ -18,6 +20,7 @@ mod development;
 mod grant;
 mod jwt;
 mod keys;
+mod token;
 
 pub use authenticator::{AuthError, Authenticator, Principal};
 pub use bearer::bearer_token;
@@ -28,3 +31,6 @@ pub use grant::{
 };
 pub use jwt::{JwtAuthenticator, JwtConfig, TOKEN_BYTES_MAX, TOKEN_LEEWAY_S, TOKEN_LIFETIME_S_MAX};
 pub use keys::{KeyError, KeyId, KeyPair, KeySet, PublicKey};
+pub use token::{
+    ConsistencyToken, LogIdentity, TOKEN_CONTENT_BYTES_MAX, TokenError, TokenKey, TokenKind,
+};

@@ -90,15 +90,11 @@ pub(super) fn decode(bytes: &[u8], keys: &KeySet) -> Result<Grant, GrantError> {
     let rest = bytes.strip_prefix(&MAGIC).ok_or(GrantError::Malformed)?;
     let (&version, rest) = rest.split_first().ok_or(GrantError::Malformed)?;
     if version != VERSION {
-        return Err(GrantError::VersionUnknown {
-            found: version,
-            supported: VERSION,
-        });
+        return Err(GrantError::VersionUnknown { found: version, supported: VERSION });
     }
     let (&key_id, rest) = rest.split_first_chunk().ok_or(GrantError::Malformed)?;
-    let (signature, payload) = rest
-        .split_first_chunk::<SIGNATURE_BYTES>()
-        .ok_or(GrantError::Malformed)?;
+    let (signature, payload) =
+        rest.split_first_chunk::<SIGNATURE_BYTES>().ok_or(GrantError::Malformed)?;
     let head = [&MAGIC[..], &[version], &key_id].concat();
     let key = keys.get(KeyId(key_id)).ok_or(GrantError::KeyUnknown)?;
     if !key.verifies(&signed_message(&head, payload), signature) {

@@ -25,9 +25,7 @@ fn name(bytes: impl AsRef<[u8]>) -> NamespaceName {
 }
 
 fn many(count: usize) -> Vec<(NamespaceName, Incarnation)> {
-    (0..count)
-        .map(|n| (name(n.to_be_bytes()), Incarnation(7)))
-        .collect()
+    (0..count).map(|n| (name(n.to_be_bytes()), Incarnation(7))).collect()
 }
 
 fn grant(namespaces: Vec<(NamespaceName, Incarnation)>) -> Grant {
@@ -44,9 +42,7 @@ fn any_grant() -> impl Strategy<Value = Grant> {
     ];
     let namespaces = proptest::collection::btree_map(name, any::<u64>(), 0..12);
     (any::<u64>(), namespaces, purpose, 1..=5_000_u64).prop_map(|(hash, lives, purpose, ms)| {
-        let lives = lives
-            .into_iter()
-            .map(|(n, life)| (self::name(n), Incarnation(life)));
+        let lives = lives.into_iter().map(|(n, life)| (self::name(n), Incarnation(life)));
         Grant::new("Zoë", lives, purpose, hash, NOW + ms).expect("valid")
     })
 }
@@ -118,10 +114,7 @@ fn every_single_byte_is_protected() {
         for bit in 0..8 {
             let mut changed = bytes.clone();
             changed[at] ^= 1 << bit;
-            assert!(
-                PARTY.verifier.verify(&changed, NOW).is_err(),
-                "byte {at}, bit {bit}"
-            );
+            assert!(PARTY.verifier.verify(&changed, NOW).is_err(), "byte {at}, bit {bit}");
         }
     }
 }
@@ -134,16 +127,11 @@ fn lives_until_its_expiry_and_no_longer_than_allowed() {
     assert_eq!(verify(NOW + 5_000), Err(GrantError::Expired));
     assert_eq!(verify(u64::MAX), Err(GrantError::Expired));
     assert_eq!(verify(NOW - GRANT_CLOCK_SKEW_MS_MAX), Ok(()));
-    let too_long = GrantError::LifetimeTooLong {
-        lifetime_ms_max: GRANT_LIFETIME_MS_MAX,
-    };
+    let too_long = GrantError::LifetimeTooLong { lifetime_ms_max: GRANT_LIFETIME_MS_MAX };
     assert_eq!(verify(NOW - GRANT_CLOCK_SKEW_MS_MAX - 1), Err(too_long));
     assert_eq!(verify(0), Err(too_long));
     let forever = Grant::new("ada", many(1), Purpose::Search, 0, u64::MAX).expect("valid");
-    assert_eq!(
-        PARTY.verifier.verify(&PARTY.signer.sign(&forever), NOW),
-        Err(too_long)
-    );
+    assert_eq!(PARTY.verifier.verify(&PARTY.signer.sign(&forever), NOW), Err(too_long));
 }
 
 #[test]
@@ -157,10 +145,7 @@ fn several_keys_are_trusted_during_a_rotation() {
         assert!(verifier.verify(&bytes, NOW).is_ok());
         assert_eq!(none.verify(&bytes, NOW), Err(GrantError::KeyUnknown));
     }
-    assert_eq!(
-        verifier.verify(&bytes(other), NOW),
-        Err(GrantError::KeyUnknown)
-    );
+    assert_eq!(verifier.verify(&bytes(other), NOW), Err(GrantError::KeyUnknown));
 }
 
 fn pair() -> KeyPair {
@@ -174,28 +159,19 @@ fn signatures_of_others_and_for_others_are_refused() {
     let stranger = pair();
     let mut bytes = codec::sign_payload(1, payload, &stranger);
     bytes[5..13].copy_from_slice(&PARTY.signer.public_key().id().0);
-    assert_eq!(
-        PARTY.verifier.verify(&bytes, NOW),
-        Err(GrantError::SignatureWrong)
-    );
+    assert_eq!(PARTY.verifier.verify(&bytes, NOW), Err(GrantError::SignatureWrong));
 
     let mut bytes = codec::sign_payload(1, payload, &PARTY.signer.pair);
     let without_context = [&bytes[..13], payload].concat();
     bytes[13..77].copy_from_slice(&PARTY.signer.pair.sign(&without_context));
-    assert_eq!(
-        PARTY.verifier.verify(&bytes, NOW),
-        Err(GrantError::SignatureWrong)
-    );
+    assert_eq!(PARTY.verifier.verify(&bytes, NOW), Err(GrantError::SignatureWrong));
 }
 
 /// Bytes that are signed rightly and are still no grant: a signer of ours does not make them.
 #[test]
 fn signed_nonsense_is_refused() {
     let verify = |version, payload: &[u8]| {
-        PARTY.verifier.verify(
-            &codec::sign_payload(version, payload, &PARTY.signer.pair),
-            NOW,
-        )
+        PARTY.verifier.verify(&codec::sign_payload(version, payload, &PARTY.signer.pair), NOW)
     };
     let tail = b"\x18\x01\x21\x2a\0\0\0\0\0\0\0\x28\x88\xf7\x95\xff\xbc\x31";
     let with = |namespaces: &[u8]| [&b"\x0a\x03ada"[..], namespaces, tail].concat();
@@ -204,30 +180,15 @@ fn signed_nonsense_is_refused() {
     assert_eq!(sound.user(), "ada");
     assert!(sound.permits(&name("a"), Incarnation(7)));
 
-    let unknown = GrantError::VersionUnknown {
-        found: 2,
-        supported: 1,
-    };
+    let unknown = GrantError::VersionUnknown { found: 2, supported: 1 };
     assert_eq!(verify(2, &with(b"")), Err(unknown));
     let malformed: [(&str, Vec<u8>); 7] = [
-        (
-            "unsorted",
-            with(b"\x12\x05\x0a\x01b\x10\x07\x12\x05\x0a\x01a\x10\x07"),
-        ),
-        (
-            "twice",
-            with(b"\x12\x05\x0a\x01a\x10\x07\x12\x05\x0a\x01a\x10\x07"),
-        ),
-        (
-            "two lives",
-            with(b"\x12\x05\x0a\x01a\x10\x07\x12\x05\x0a\x01a\x10\x08"),
-        ),
+        ("unsorted", with(b"\x12\x05\x0a\x01b\x10\x07\x12\x05\x0a\x01a\x10\x07")),
+        ("twice", with(b"\x12\x05\x0a\x01a\x10\x07\x12\x05\x0a\x01a\x10\x07")),
+        ("two lives", with(b"\x12\x05\x0a\x01a\x10\x07\x12\x05\x0a\x01a\x10\x08")),
         ("empty name", with(b"\x12\x02\x10\x07")),
         ("unknown field", [with(b""), b"\x30\x01".to_vec()].concat()),
-        (
-            "written otherwise",
-            [b"\x28\x01".to_vec(), with(b"")].concat(),
-        ),
+        ("written otherwise", [b"\x28\x01".to_vec(), with(b"")].concat()),
         ("no purpose", b"\x0a\x03ada".to_vec()),
     ];
     for (what, payload) in malformed {
@@ -241,10 +202,7 @@ fn signed_nonsense_is_refused() {
         })
         .collect();
     let refused = verify(1, &with(&crowd));
-    assert!(matches!(
-        refused,
-        Err(GrantError::TooManyNamespaces { count: 1025, .. })
-    ));
+    assert!(matches!(refused, Err(GrantError::TooManyNamespaces { count: 1025, .. })));
 }
 
 #[test]
@@ -257,19 +215,13 @@ fn bounds_hold_when_it_is_made() {
     });
     let largest = Grant::new("x".repeat(128), longest, Purpose::List, u64::MAX, NOW + 1);
     let largest = largest.expect("allowed");
-    assert_eq!(
-        PARTY.verifier.verify(&PARTY.signer.sign(&largest), NOW),
-        Ok(largest)
-    );
+    assert_eq!(PARTY.verifier.verify(&PARTY.signer.sign(&largest), NOW), Ok(largest));
 
     let make = |user: &str, namespaces| Grant::new(user, namespaces, Purpose::Fetch, 0, NOW);
     let refused = make("ada", many(most + 1));
     assert!(matches!(refused, Err(GrantError::TooManyNamespaces { .. })));
     assert_eq!(make("", many(1)), Err(GrantError::UserInvalid));
-    assert_eq!(
-        make(&"x".repeat(129), many(1)),
-        Err(GrantError::UserInvalid)
-    );
+    assert_eq!(make(&"x".repeat(129), many(1)), Err(GrantError::UserInvalid));
     let lives = vec![(name("a"), Incarnation(1)), (name("a"), Incarnation(2))];
     assert_eq!(make("ada", lives), Err(GrantError::TwoLives));
     let twice = vec![(name("a"), Incarnation(1)), (name("a"), Incarnation(1))];
@@ -279,28 +231,15 @@ fn bounds_hold_when_it_is_made() {
 
 #[test]
 fn covers_its_own_call_only() {
-    let grant = grant(vec![
-        (name("a"), Incarnation(1)),
-        (name("b"), Incarnation(2)),
-    ]);
+    let grant = grant(vec![(name("a"), Incarnation(1)), (name("b"), Incarnation(2))]);
     assert_eq!(grant.check_call(Purpose::Search, 42), Ok(()));
-    assert_eq!(
-        grant.check_call(Purpose::Fetch, 42),
-        Err(GrantError::PurposeWrong)
-    );
-    assert_eq!(
-        grant.check_call(Purpose::Search, 43),
-        Err(GrantError::QueryWrong)
-    );
+    assert_eq!(grant.check_call(Purpose::Fetch, 42), Err(GrantError::PurposeWrong));
+    assert_eq!(grant.check_call(Purpose::Search, 43), Err(GrantError::QueryWrong));
     let (a, b, ab) = (name("a"), name("b"), name("ab"));
     let check = |asked: &[(&NamespaceName, Incarnation)]| grant.check_namespaces(asked.to_vec());
     assert_eq!(check(&[]), Ok(()));
     assert_eq!(check(&[(&b, Incarnation(2)), (&a, Incarnation(1))]), Ok(()));
-    for other in [
-        (&ab, Incarnation(1)),
-        (&a, Incarnation(2)),
-        (&b, Incarnation(1)),
-    ] {
+    for other in [(&ab, Incarnation(1)), (&a, Incarnation(2)), (&b, Incarnation(1))] {
         let refused = check(&[(&a, Incarnation(1)), other]);
         assert_eq!(refused, Err(GrantError::NamespaceNotCovered));
     }
@@ -322,10 +261,7 @@ fn golden_bytes_hold() {
     let pair = crate::keys::known_pair();
     let grant = Grant::new(
         "ada",
-        [
-            (name(b"n\0"), Incarnation(300)),
-            (name("a"), Incarnation(1)),
-        ],
+        [(name(b"n\0"), Incarnation(300)), (name("a"), Incarnation(1))],
         Purpose::Fetch,
         0x0102_0304_0506_0708,
         1_700_000_005_000,

@@ -8,6 +8,9 @@ use crate::AuthError;
 /// Longest user id, in bytes; the catalog's bound.
 const USER_ID_BYTES_MAX: usize = 128;
 
+/// The `role` that makes a user an operator.
+pub(crate) const OPERATOR_ROLE: &str = "operator";
+
 /// Claims as they arrive: any may be missing. Times are whole seconds since 1970; a claim of another
 /// type makes the token malformed.
 #[derive(Deserialize)]
@@ -18,6 +21,15 @@ pub(super) struct RawClaims {
     exp: Option<u64>,
     nbf: Option<u64>,
     iat: Option<u64>,
+    role: Option<RawRole>,
+}
+
+/// Issuers put other things than a word there too; those mean nothing here.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RawRole {
+    Word(String),
+    Other(serde::de::IgnoredAny),
 }
 
 /// One audience or several (RFC 7519 section 4.1.3).
@@ -38,6 +50,9 @@ pub(crate) struct Claims {
     pub(crate) nbf: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) iat: Option<u64>,
+    /// [`OPERATOR_ROLE`], or another word that means nothing here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) role: Option<String>,
 }
 
 impl RawClaims {
@@ -50,6 +65,10 @@ impl RawClaims {
             exp: self.exp.ok_or(missing("exp"))?,
             nbf: self.nbf.ok_or(missing("nbf"))?,
             iat: self.iat,
+            role: match self.role {
+                Some(RawRole::Word(role)) => Some(role),
+                Some(RawRole::Other(_)) | None => None,
+            },
         })
     }
 }
@@ -81,14 +100,10 @@ impl Claims {
         // Counted from the earlier of the two, so that neither hides a long life.
         let start = self.iat.map_or(self.nbf, |iat| iat.min(self.nbf));
         let is_allowed = |from: u64| {
-            self.exp
-                .checked_sub(from)
-                .is_some_and(|s| (1..=TOKEN_LIFETIME_S_MAX).contains(&s))
+            self.exp.checked_sub(from).is_some_and(|s| (1..=TOKEN_LIFETIME_S_MAX).contains(&s))
         };
         if !is_allowed(start) || !is_allowed(self.nbf) {
-            return Err(AuthError::LifetimeNotAllowed {
-                lifetime_s_max: TOKEN_LIFETIME_S_MAX,
-            });
+            return Err(AuthError::LifetimeNotAllowed { lifetime_s_max: TOKEN_LIFETIME_S_MAX });
         }
         Ok(())
     }

@@ -6,9 +6,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{KeyError, KeyPair, PublicKey};
+use crate::TokenKey;
 
 /// Label of a private key in PEM (RFC 7468).
 const PRIVATE_LABEL: &str = "PRIVATE KEY";
+/// Label of a token key: no standard names such a thing.
+const TOKEN_LABEL: &str = "NAUTILUS TOKEN KEY";
 
 impl KeyPair {
     /// Reads the pair `name` from `dir`, or makes it there: `NAME.key` (mode 600) and, for those who
@@ -31,39 +34,13 @@ impl KeyPair {
 
     /// Reads a private key file; refuses one that others can read.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let mode = fs::metadata(path)
-            .map_err(io_error("look at the private key", path))?
-            .permissions()
-            .mode();
-        if mode & 0o077 != 0 {
-            return Err(KeyError::TooOpen {
-                path: path.to_path_buf(),
-                mode: mode & 0o777,
-            });
-        }
-        let text = fs::read_to_string(path).map_err(io_error("read the private key", path))?;
-        let pem = pem::parse(text).map_err(|_| KeyError::Malformed {
-            what: "private key",
-        })?;
-        if pem.tag() != PRIVATE_LABEL {
-            return Err(KeyError::Malformed {
-                what: "private key",
-            });
-        }
-        Self::from_pkcs8(pem.contents())
+        let malformed = || KeyError::Malformed { what: "private key" };
+        Self::from_pkcs8(&load_private(path, PRIVATE_LABEL, malformed)?)
     }
 
     /// Makes a new key at `path` unless there is one.
     fn create(dir: &Path, path: &Path) -> Result<(), KeyError> {
-        let pair = Self::generate()?;
-        let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-        let text = pem::encode_config(&pem::Pem::new(PRIVATE_LABEL, pair.pkcs8()), config);
-        let file = write_aside(dir, path, text.as_bytes(), 0o600)?;
-        match file.persist_noclobber(path) {
-            Ok(_) => sync_dir(dir),
-            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(io_error("store the private key", path)(error.error)),
-        }
+        create_private(dir, path, PRIVATE_LABEL, Self::generate()?.pkcs8())
     }
 
     /// Writes the public part where it is missing or another key's.
@@ -77,8 +54,7 @@ impl KeyPair {
             Err(error) => return Err(io_error("read the public key", &path)(error)),
         }
         let file = write_aside(dir, &path, text.as_bytes(), 0o644)?;
-        file.persist(&path)
-            .map_err(|e| io_error("store the public key", &path)(e.error))?;
+        file.persist(&path).map_err(|e| io_error("store the public key", &path)(e.error))?;
         sync_dir(dir)
     }
 }
@@ -89,6 +65,54 @@ impl PublicKey {
         let path = public_path(dir, name);
         let text = fs::read_to_string(&path).map_err(io_error("read the public key", &path))?;
         Self::from_pem(&text)
+    }
+}
+
+impl TokenKey {
+    /// Reads the key from `path`, or makes it there (mode 600). Of several processes that do this at
+    /// once all get the same key.
+    pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
+        let load =
+            || Self::from_bytes(&load_private(path, TOKEN_LABEL, || KeyError::TokenKeyMalformed)?);
+        match load() {
+            Err(KeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+                let dir = dir.unwrap_or(Path::new("."));
+                fs::create_dir_all(dir).map_err(io_error("make the folder", dir))?;
+                create_private(dir, path, TOKEN_LABEL, &Self::random_bytes()?)?;
+                // Read back: another process may have been first.
+                load()
+            }
+            loaded => loaded,
+        }
+    }
+}
+
+/// The contents of a private file; refuses one that others can read.
+fn load_private(
+    path: &Path,
+    label: &str,
+    malformed: impl Fn() -> KeyError,
+) -> Result<Vec<u8>, KeyError> {
+    let mode =
+        fs::metadata(path).map_err(io_error("look at the private key", path))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(KeyError::TooOpen { path: path.to_path_buf(), mode: mode & 0o777 });
+    }
+    let text = fs::read_to_string(path).map_err(io_error("read the private key", path))?;
+    let pem = pem::parse(text).map_err(|_| malformed())?;
+    if pem.tag() == label { Ok(pem.into_contents()) } else { Err(malformed()) }
+}
+
+/// Writes a private file at `path` unless there is one.
+fn create_private(dir: &Path, path: &Path, label: &str, contents: &[u8]) -> Result<(), KeyError> {
+    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+    let text = pem::encode_config(&pem::Pem::new(label, contents), config);
+    let file = write_aside(dir, path, text.as_bytes(), 0o600)?;
+    match file.persist_noclobber(path) {
+        Ok(_) => sync_dir(dir),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(io_error("store the private key", path)(error.error)),
     }
 }
 
@@ -114,24 +138,16 @@ fn write_aside(
         .map_err(failed())?;
     file.write_all(bytes).map_err(failed())?;
     // Independent of the umask, which only takes bits away.
-    file.as_file()
-        .set_permissions(Permissions::from_mode(mode))
-        .map_err(failed())?;
+    file.as_file().set_permissions(Permissions::from_mode(mode)).map_err(failed())?;
     file.as_file().sync_all().map_err(failed())?;
     Ok(file)
 }
 
 /// Makes the new name itself durable.
 fn sync_dir(dir: &Path) -> Result<(), KeyError> {
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(io_error("sync the folder", dir))
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error("sync the folder", dir))
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeyError {
-    move |source| KeyError::Io {
-        action,
-        path: path.to_path_buf(),
-        source,
-    }
+    move |source| KeyError::Io { action, path: path.to_path_buf(), source }
 }

@@ -28,10 +28,7 @@ fn the_first_test_vector_of_rfc_8032_holds() {
     ];
     assert!(public.verifies(b"", &signature));
     assert!(!public.verifies(b"x", &signature));
-    assert_eq!(
-        PublicKey::from_pem(&public.to_pem()).expect("parses"),
-        public
-    );
+    assert_eq!(PublicKey::from_pem(&public.to_pem()).expect("parses"), public);
 }
 
 #[test]
@@ -49,10 +46,7 @@ fn reads_keys_that_openssl_made() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("sets");
     let pair = KeyPair::open(dir.path(), "k").expect("opens");
     assert_eq!(pair.public(), PublicKey::from_pem(public).expect("parses"));
-    assert_eq!(
-        fs::read_to_string(dir.path().join("k.pub")).expect("written"),
-        public
-    );
+    assert_eq!(fs::read_to_string(dir.path().join("k.pub")).expect("written"), public);
 }
 
 #[test]
@@ -62,22 +56,9 @@ fn a_pair_is_made_once_and_is_private() {
     let pair = KeyPair::open(&keys, "grants").expect("makes");
     let again = KeyPair::open(&keys, "grants").expect("reads");
     assert_eq!(pair.public(), again.public());
-    assert_eq!(
-        PublicKey::load(&keys, "grants").expect("reads"),
-        pair.public()
-    );
-    assert_eq!(
-        (
-            mode(&keys.join("grants.key")),
-            mode(&keys.join("grants.pub"))
-        ),
-        (0o600, 0o644)
-    );
-    assert_eq!(
-        fs::read_dir(&keys).expect("lists").count(),
-        2,
-        "nothing is left over"
-    );
+    assert_eq!(PublicKey::load(&keys, "grants").expect("reads"), pair.public());
+    assert_eq!((mode(&keys.join("grants.key")), mode(&keys.join("grants.pub"))), (0o600, 0o644));
+    assert_eq!(fs::read_dir(&keys).expect("lists").count(), 2, "nothing is left over");
     let message = b"message";
     assert!(again.public().verifies(message, &pair.sign(message)));
     assert!(!format!("{pair:?}").contains("PRIVATE"));
@@ -89,16 +70,10 @@ fn racing_processes_get_the_same_pair() {
     let ids: Vec<KeyId> = std::thread::scope(|scope| {
         let open = || KeyPair::open(dir.path(), "k").expect("opens").public().id();
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().expect("joins"))
-            .collect()
+        threads.into_iter().map(|thread| thread.join().expect("joins")).collect()
     });
     assert!(ids.iter().all(|id| *id == ids[0]));
-    assert_eq!(
-        PublicKey::load(dir.path(), "k").expect("reads").id(),
-        ids[0]
-    );
+    assert_eq!(PublicKey::load(dir.path(), "k").expect("reads").id(), ids[0]);
 }
 
 #[test]
@@ -108,10 +83,7 @@ fn open_files_and_other_contents_are_refused() {
     let path = dir.path().join("k.key");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("sets");
     let error = KeyPair::open(dir.path(), "k").expect_err("must fail");
-    assert!(
-        matches!(error, KeyError::TooOpen { mode: 0o640, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, KeyError::TooOpen { mode: 0o640, .. }), "{error}");
     assert_eq!(error.class(), Class::Precondition);
 
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("sets");
