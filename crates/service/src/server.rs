@@ -1,13 +1,13 @@
 //! The gRPC server every role is served by: limits, layers, health, reflection, graceful stop.
 //!
 //! Layers from the outside in, and why this order:
-//! 1. [`arrival`]: the deadline and request id the caller states. First, because everything after
+//! 1. `arrival`: the deadline and request id the caller states. First, because everything after
 //!    it may be cut short by the one and logs the other.
-//! 2. [`admission`]: sheds load above the concurrency limit, before any work is spent.
-//! 3. [`guard`]: who is asking. After admission, so that checking signatures cannot be used to
+//! 2. `admission`: sheds load above the concurrency limit, before any work is spent.
+//! 3. `guard`: who is asking. After admission, so that checking signatures cannot be used to
 //!    overload the process.
-//! 4. [`metrics`]: counts what was let in, by method and code.
-//! 5. [`trace`]: the span the handler runs in.
+//! 4. `metrics`: counts what was let in, by method and code.
+//! 5. `trace`: the span the handler runs in.
 
 use std::io;
 use std::net::SocketAddr;
