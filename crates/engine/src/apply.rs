@@ -259,8 +259,7 @@ impl Writer {
         ns.total_length += u64::from(diff.length_after);
         match &stored {
             Some(stored) => {
-                ns.total_length =
-                    ns.total_length.saturating_sub(u64::from(stored.header.length));
+                ns.total_length = ns.total_length.saturating_sub(u64::from(stored.header.length));
                 Ok(Outcome::Replaced)
             }
             None => {

@@ -76,15 +76,15 @@ impl EngineError {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Storage { source, .. } => match source.kind() {
-                rocksdb::ErrorKind::Corruption => Class::Corrupt,
-                _ => Class::Unavailable,
-            },
+            Self::Storage { source, .. } if source.kind() == rocksdb::ErrorKind::Corruption => {
+                Class::Corrupt
+            }
+            Self::Storage { .. } => Class::Unavailable,
             Self::Folder { .. } | Self::WriterStopped { .. } => Class::Unavailable,
             Self::Malformed(_) | Self::Missing { .. } => Class::Corrupt,
-            Self::OtherIdentity { .. } | Self::NewerFormat { .. } | Self::NumbersExhausted { .. } => {
-                Class::Precondition
-            }
+            Self::OtherIdentity { .. }
+            | Self::NewerFormat { .. }
+            | Self::NumbersExhausted { .. } => Class::Precondition,
             Self::Query(_) => Class::Invalid,
         }
     }
@@ -95,7 +95,11 @@ impl EngineError {
 }
 
 /// Formats cluster, generation and partition for [`EngineError::OtherIdentity`].
-pub(crate) fn identity_text(cluster_id: [u8; 16], generation: LogGeneration, partition: u32) -> String {
+pub(crate) fn identity_text(
+    cluster_id: [u8; 16],
+    generation: LogGeneration,
+    partition: u32,
+) -> String {
     let cluster: String = cluster_id.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{partition} of cluster {cluster}, log generation {generation}")
 }

@@ -145,12 +145,8 @@ impl Shared {
         })?;
         let db = DB::open(&resources.options(), dir)
             .map_err(|source| EngineError::Storage { operation: "open", source })?;
-        let shared = Self {
-            db,
-            analyzer: Analyzer::new(),
-            durable: AtomicU64::new(0),
-            dir: dir.to_owned(),
-        };
+        let shared =
+            Self { db, analyzer: Analyzer::new(), durable: AtomicU64::new(0), dir: dir.to_owned() };
         shared.check_identity(identity)?;
         shared.durable.store(shared.applied()?.0, Ordering::Release);
         Ok(shared)

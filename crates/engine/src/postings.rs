@@ -106,10 +106,7 @@ pub(crate) struct RowReader<'a> {
 }
 
 impl<'a> RowReader<'a> {
-    pub(crate) fn new(
-        snapshot: &'a rocksdb::Snapshot<'a>,
-        ns: NamespaceNumber,
-    ) -> Self {
+    pub(crate) fn new(snapshot: &'a rocksdb::Snapshot<'a>, ns: NamespaceNumber) -> Self {
         let mut options = ReadOptions::default();
         options.set_iterate_lower_bound(keys::of_namespace(Kind::Posting, ns));
         options.set_iterate_upper_bound(keys::after_namespace(Kind::Posting, ns));
@@ -135,8 +132,7 @@ impl PostingReader for RowReader<'_> {
         let mut from = start.clone();
         from.extend_from_slice(&window.start.to_be_bytes());
         self.rows.seek(&from);
-        loop {
-            let Some((key, value)) = self.rows.item() else { break };
+        while let Some((key, value)) = self.rows.item() {
             if !key.starts_with(&start) {
                 break;
             }
@@ -162,8 +158,7 @@ impl PostingReader for RowReader<'_> {
     ) -> Result<Scan, EngineError> {
         let start = keys::postings_prefix(self.ns, prefix.as_bytes());
         self.rows.seek(&start);
-        loop {
-            let Some((key, value)) = self.rows.item() else { break };
+        while let Some((key, value)) = self.rows.item() {
             if !key.starts_with(&start) {
                 break;
             }

@@ -123,7 +123,10 @@ impl<'a> Searcher<'a> {
     }
 
     /// The namespace's row, if this is its current, live incarnation.
-    pub(crate) fn namespace(&self, entry: &ScopeEntry) -> Result<Option<NamespaceRow>, EngineError> {
+    pub(crate) fn namespace(
+        &self,
+        entry: &ScopeEntry,
+    ) -> Result<Option<NamespaceRow>, EngineError> {
         let Some(bytes) = self.get(&keys::namespace(entry.namespace.as_bytes()))? else {
             return Ok(None);
         };
@@ -140,7 +143,11 @@ impl<'a> Searcher<'a> {
         Ok(Header::decode(&bytes.ok_or(EngineError::Missing { row: "header" })?)?)
     }
 
-    pub(crate) fn body(&self, ns: NamespaceNumber, ordinal: Ordinal) -> Result<String, EngineError> {
+    pub(crate) fn body(
+        &self,
+        ns: NamespaceNumber,
+        ordinal: Ordinal,
+    ) -> Result<String, EngineError> {
         let bytes = self.get(&keys::body(ns, ordinal))?;
         let bytes = bytes.ok_or(EngineError::Missing { row: "body" })?;
         Ok(document::decode_body(&bytes)?.to_owned())

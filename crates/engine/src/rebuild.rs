@@ -62,7 +62,9 @@ pub(crate) fn rebuild(
 }
 
 fn copy(old: &Shared, new: &Shared) -> Result<(), EngineError> {
-    for item in old.db.iterator(IteratorMode::From(&[Kind::Namespace as u8], rocksdb::Direction::Forward)) {
+    for item in
+        old.db.iterator(IteratorMode::From(&[Kind::Namespace as u8], rocksdb::Direction::Forward))
+    {
         let (key, value) = item.map_err(EngineError::read)?;
         if key.first() != Some(&(Kind::Namespace as u8)) {
             break;
@@ -161,11 +163,8 @@ fn beside(dir: &Path) -> (PathBuf, PathBuf, PathBuf) {
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), EngineError> {
-    let failed = |source| EngineError::Folder {
-        operation: "rename",
-        path: from.to_owned(),
-        source,
-    };
+    let failed =
+        |source| EngineError::Folder { operation: "rename", path: from.to_owned(), source };
     fs::rename(from, to).map_err(failed)?;
     // The rename itself must survive a loss of power before anything that relies on it.
     match to.parent() {
@@ -180,5 +179,162 @@ fn remove(dir: &Path) -> Result<(), EngineError> {
             Err(EngineError::Folder { operation: "remove", path: dir.to_owned(), source })
         }
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nautilus_query::{FieldSet, Node};
+    use nautilus_types::{
+        DocumentId, Incarnation, LogGeneration, NamespaceName, Offset, PartitionId,
+    };
+
+    use super::*;
+    use crate::mutation::{Delete, Mutation, Operation, Upsert};
+    use crate::search::{ScopeEntry, Unlimited};
+    use crate::{Partition, Writer};
+
+    const IDENTITY: PartitionIdentity = PartitionIdentity {
+        cluster_id: [3; 16],
+        log_generation: LogGeneration(1),
+        partition: PartitionId(7),
+    };
+
+    fn name() -> NamespaceName {
+        NamespaceName::new("team").expect("valid")
+    }
+
+    fn id(id: &str) -> DocumentId {
+        DocumentId::new(id).expect("valid")
+    }
+
+    fn feed(writer: &mut Writer) {
+        let operations = [
+            upsert("1", "red fox"),
+            upsert("2", "red wolf"),
+            upsert("3", "grey wolf"),
+            Operation::Delete(Delete { document_id: id("3"), version: Some(9), condition: None }),
+        ];
+        for (offset, operation) in (10..).zip(operations) {
+            let (namespace, incarnation) = (name(), Incarnation(2));
+            let mutation = Mutation { namespace, incarnation, operation };
+            writer.apply(Offset(offset), &mutation).expect("applies");
+        }
+        writer.flush().expect("flushes");
+    }
+
+    fn upsert(document_id: &str, body: &str) -> Operation {
+        Operation::Upsert(Upsert {
+            document_id: id(document_id),
+            version: None,
+            condition: None,
+            content_hash: [1; 16],
+            title: String::new(),
+            path: String::new(),
+            body: body.to_owned(),
+            metadata: vec![5],
+        })
+    }
+
+    fn hits(partition: &Partition, token: &str) -> Vec<String> {
+        let scope = [ScopeEntry { namespace: name(), incarnation: Incarnation(2) }];
+        let query = Node::Term { fields: FieldSet::ALL, token: token.to_owned() };
+        let found = partition.searcher().search(&scope, &query, 10, &mut Unlimited).expect("finds");
+        assert_eq!(found.statistics.documents, 2);
+        assert_eq!(found.statistics.total_length, 4);
+        found.candidates.iter().map(|hit| hit.document_id.to_lossy()).collect()
+    }
+
+    /// Makes the folder look as an older analyzer left it: other postings, other lengths.
+    fn age(dir: &Path, resources: &Resources) {
+        let shared = Shared::open(dir, &IDENTITY, resources).expect("opens");
+        let mut batch = WriteBatch::default();
+        batch.put(keys::meta(META_ANALYZER), 0_u64.to_be_bytes());
+        let ns = NamespaceNumber(0);
+        batch.delete_range([Kind::Posting as u8], [Kind::Posting as u8 + 1]);
+        batch.put(keys::posting(ns, b"stale", 0), [0b0000_1100]);
+        shared.write(batch).expect("writes");
+        shared.flush().expect("flushes");
+    }
+
+    #[test]
+    fn an_old_partition_is_rebuilt_from_its_stored_fields() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = folder.path().join("p7");
+        let resources = Resources::new(1 << 20, 1 << 20);
+        {
+            let (_, mut writer) = Partition::open(&dir, &IDENTITY, &resources).expect("opens");
+            feed(&mut writer);
+        }
+        age(&dir, &resources);
+        let (partition, mut writer) =
+            Partition::open(&dir, &IDENTITY, &resources).expect("rebuilds");
+        assert_eq!(hits(&partition, "red"), ["1", "2"]);
+        assert_eq!(hits(&partition, "stale"), [""; 0]);
+        assert_eq!(writer.next_offset(), Offset(14));
+        // The deleted document's version is still known.
+        let operation =
+            Operation::Delete(Delete { document_id: id("3"), version: Some(9), condition: None });
+        let mutation = Mutation { namespace: name(), incarnation: Incarnation(2), operation };
+        let outcome = writer.apply(writer.next_offset(), &mutation).expect("applies");
+        assert_eq!(outcome, crate::Outcome::StaleVersion);
+    }
+
+    #[test]
+    fn a_rebuild_interrupted_anywhere_loses_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let resources = Resources::new(1 << 20, 1 << 20);
+        let made = folder.path().join("made");
+        {
+            let (_, mut writer) = Partition::open(&made, &IDENTITY, &resources).expect("opens");
+            feed(&mut writer);
+        }
+        // What a crash leaves: (folders with the partition, folders with rubbish).
+        let states: [(&[&str], &[&str]); 5] = [
+            (&["p7"], &["p7.rebuild"]),
+            (&["p7", "p7.rebuilt"], &[]),
+            (&["p7.old", "p7.rebuilt"], &[]),
+            (&["p7", "p7.old"], &[]),
+            (&["p7"], &[]),
+        ];
+        for (whole, rubbish) in states {
+            let root = tempfile::tempdir().expect("a folder");
+            for folder in whole {
+                let to = root.path().join(folder);
+                fs::create_dir(&to).expect("creates");
+                for file in fs::read_dir(&made).expect("lists").flatten() {
+                    fs::copy(file.path(), to.join(file.file_name())).expect("copies");
+                }
+            }
+            for folder in rubbish {
+                fs::create_dir(root.path().join(folder)).expect("creates");
+                fs::write(root.path().join(folder).join("CURRENT"), "rubbish").expect("writes");
+            }
+            let dir = root.path().join("p7");
+            let (partition, _) = Partition::open(&dir, &IDENTITY, &resources).expect("opens");
+            assert_eq!(hits(&partition, "wolf"), ["2"], "{whole:?} {rubbish:?}");
+            let left = fs::read_dir(root.path()).expect("lists").count();
+            assert_eq!(left, 1, "{whole:?} {rubbish:?}");
+        }
+    }
+
+    #[test]
+    fn another_identity_and_a_newer_format_are_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = folder.path().join("p7");
+        let resources = Resources::new(1 << 20, 1 << 20);
+        drop(Partition::open(&dir, &IDENTITY, &resources).expect("opens"));
+        let other = PartitionIdentity { partition: PartitionId(8), ..IDENTITY };
+        let refused = Partition::open(&dir, &other, &resources).err().expect("refused");
+        assert!(matches!(refused, EngineError::OtherIdentity { .. }), "{refused}");
+        {
+            let shared = Shared::open(&dir, &IDENTITY, &resources).expect("opens");
+            let mut batch = WriteBatch::default();
+            batch.put(keys::meta(META_FORMAT), 99_u64.to_be_bytes());
+            shared.write(batch).expect("writes");
+            shared.flush().expect("flushes");
+        }
+        let refused = Partition::open(&dir, &IDENTITY, &resources).err().expect("refused");
+        assert!(matches!(refused, EngineError::NewerFormat { .. }), "{refused}");
     }
 }

@@ -172,7 +172,10 @@ impl Searcher<'_> {
         })
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one loop's state, taken apart for its length only")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one loop's state, taken apart for its length only"
+    )]
     fn search_namespace(
         &self,
         scope_index: usize,

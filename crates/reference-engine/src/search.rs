@@ -59,10 +59,8 @@ impl ReferenceEngine {
         let mut hits = Vec::new();
         for candidate in self.candidates(scope) {
             if candidate.matches(node) {
-                let frequencies: Vec<u32> = leaves
-                    .iter()
-                    .map(|leaf| candidate.frequency(leaf))
-                    .collect();
+                let frequencies: Vec<u32> =
+                    leaves.iter().map(|leaf| candidate.frequency(leaf)).collect();
                 let length = round_length(candidate.length());
                 hits.push(Hit {
                     namespace: candidate.namespace.clone(),
@@ -87,11 +85,7 @@ impl ReferenceEngine {
         let candidates = self.candidates(scope);
         let having = |leaf: &Node, namespace: Option<&NamespaceName>| {
             let is_counted = |c: &&Candidate<'_>| namespace.is_none_or(|only| c.namespace == only);
-            candidates
-                .iter()
-                .filter(is_counted)
-                .filter(|c| c.frequency(leaf) > 0)
-                .count() as u64
+            candidates.iter().filter(is_counted).filter(|c| c.frequency(leaf) > 0).count() as u64
         };
         let namespaces: BTreeSet<_> = candidates.iter().map(|c| c.namespace).collect();
         let document_frequency = |leaf: &Node| match leaf {
@@ -100,10 +94,7 @@ impl ReferenceEngine {
                 .iter()
                 .map(|namespace| {
                     let of_token = |token: &String| {
-                        let term = Node::Term {
-                            fields: *fields,
-                            token: token.clone(),
-                        };
+                        let term = Node::Term { fields: *fields, token: token.clone() };
                         having(&term, Some(namespace))
                     };
                     tokens.iter().map(of_token).min().unwrap_or(0)
@@ -136,11 +127,7 @@ impl ReferenceEngine {
             for (id, document) in &stored.documents {
                 if document.text.is_some() {
                     let fields = &document.tokens;
-                    candidates.push(Candidate {
-                        namespace,
-                        id,
-                        fields,
-                    });
+                    candidates.push(Candidate { namespace, id, fields });
                 }
             }
         }
@@ -171,23 +158,14 @@ impl Candidate<'_> {
                 .sum()
         };
         match leaf {
-            Node::Term { fields, token } => in_fields(fields, &|tokens| {
-                tokens.iter().filter(|t| *t == token).count()
-            }),
+            Node::Term { fields, token } => {
+                in_fields(fields, &|tokens| tokens.iter().filter(|t| *t == token).count())
+            }
             Node::Prefix { fields, prefix } => in_fields(fields, &|tokens| {
-                tokens
-                    .iter()
-                    .filter(|token| token.starts_with(prefix))
-                    .count()
+                tokens.iter().filter(|token| token.starts_with(prefix)).count()
             }),
-            Node::Phrase {
-                fields,
-                tokens: phrase,
-            } => in_fields(fields, &|tokens| {
-                tokens
-                    .windows(phrase.len().max(1))
-                    .filter(|window| window == phrase)
-                    .count()
+            Node::Phrase { fields, tokens: phrase } => in_fields(fields, &|tokens| {
+                tokens.windows(phrase.len().max(1)).filter(|window| window == phrase).count()
             }),
             Node::And(_) | Node::Or(_) | Node::Not(_) => 0,
         }

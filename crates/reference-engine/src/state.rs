@@ -100,11 +100,7 @@ impl StoredDocument {
             Some(Text { title, path, body }) => [tokens(title), tokens(path), tokens(body)],
             None => [vec![], vec![], vec![]],
         };
-        Self {
-            version,
-            text,
-            tokens,
-        }
+        Self { version, text, tokens }
     }
 }
 
@@ -143,11 +139,26 @@ impl ReferenceEngine {
         incarnation: Incarnation,
         id: &DocumentId,
     ) -> Option<&StoredDocument> {
-        let stored = self
-            .namespaces
-            .get(namespace)
-            .filter(|n| n.incarnation == incarnation)?;
+        let stored = self.namespaces.get(namespace).filter(|n| n.incarnation == incarnation)?;
         stored.documents.get(id)
+    }
+
+    /// Ids of the live documents of this incarnation of the namespace, ascending.
+    #[must_use]
+    pub fn document_ids(
+        &self,
+        namespace: &NamespaceName,
+        incarnation: Incarnation,
+    ) -> Vec<DocumentId> {
+        match self.namespaces.get(namespace) {
+            Some(stored) if stored.incarnation == incarnation => stored
+                .documents
+                .iter()
+                .filter(|(_, document)| document.text.is_some())
+                .map(|(id, _)| id.clone())
+                .collect(),
+            Some(_) | None => Vec::new(),
+        }
     }
 
     /// Applies one record. Offsets may leave gaps; one that was passed changes nothing.
@@ -158,10 +169,7 @@ impl ReferenceEngine {
         self.next = offset.next();
         match mutation {
             Mutation::Skip => Outcome::Applied,
-            Mutation::DeleteNamespace {
-                namespace,
-                incarnation,
-            } => {
+            Mutation::DeleteNamespace { namespace, incarnation } => {
                 let Some(stored) = self.enter(namespace, *incarnation) else {
                     return Outcome::StaleIncarnation;
                 };
@@ -169,24 +177,11 @@ impl ReferenceEngine {
                 stored.documents.clear();
                 Outcome::Applied
             }
-            Mutation::Upsert {
-                namespace,
-                incarnation,
-                id,
-                version,
-                expected,
-                text,
-            } => {
+            Mutation::Upsert { namespace, incarnation, id, version, expected, text } => {
                 let document = StoredDocument::new(*version, Some(text.clone()));
                 self.put(namespace, *incarnation, id, *expected, document)
             }
-            Mutation::Delete {
-                namespace,
-                incarnation,
-                id,
-                version,
-                expected,
-            } => {
+            Mutation::Delete { namespace, incarnation, id, version, expected } => {
                 let document = StoredDocument::new(*version, None);
                 self.put(namespace, *incarnation, id, *expected, document)
             }
@@ -195,15 +190,8 @@ impl ReferenceEngine {
 
     /// The namespace in this incarnation, made empty if it is a later one; `None` if it is over.
     fn enter(&mut self, name: &NamespaceName, incarnation: Incarnation) -> Option<&mut Namespace> {
-        let new = Namespace {
-            incarnation,
-            is_deleted: false,
-            documents: BTreeMap::new(),
-        };
-        let stored = self
-            .namespaces
-            .entry(name.clone())
-            .or_insert_with(|| new.clone());
+        let new = Namespace { incarnation, is_deleted: false, documents: BTreeMap::new() };
+        let stored = self.namespaces.entry(name.clone()).or_insert_with(|| new.clone());
         if incarnation > stored.incarnation {
             *stored = new;
         }

@@ -16,13 +16,7 @@ fn id(id: &str) -> DocumentId {
 }
 
 fn query(text: &str) -> Node {
-    parse(
-        text,
-        MatchMode::All,
-        &QueryLimits::default(),
-        &Analyzer::new(),
-    )
-    .expect("a query")
+    parse(text, MatchMode::All, &QueryLimits::default(), &Analyzer::new()).expect("a query")
 }
 
 /// Applies at the next offset.
@@ -37,10 +31,7 @@ fn upsert(namespace: &str, incarnation: u64, document: &str, version: Option<u64
         id: id(document),
         version,
         expected: None,
-        text: Text {
-            body: format!("fox {document}"),
-            ..Text::default()
-        },
+        text: Text { body: format!("fox {document}"), ..Text::default() },
     }
 }
 
@@ -66,11 +57,7 @@ fn expecting(mut mutation: Mutation, wanted: ExpectedVersion) -> Mutation {
 
 /// Ids found for `fox` in namespace `n` of this incarnation.
 fn found(engine: &ReferenceEngine, incarnation: u64) -> Vec<String> {
-    let hits = engine.search(
-        &[(name("n"), Incarnation(incarnation))],
-        &query("fox"),
-        usize::MAX,
-    );
+    let hits = engine.search(&[(name("n"), Incarnation(incarnation))], &query("fox"), usize::MAX);
     hits.iter().map(|hit| hit.id.to_lossy()).collect()
 }
 
@@ -103,38 +90,14 @@ fn conditions_are_checked_after_versions() {
     use ExpectedVersion::{Absent, Exactly};
     let mut engine = ReferenceEngine::new();
     let cases = [
-        (
-            expecting(upsert("n", 1, "a", Some(5)), Exactly(4)),
-            Outcome::ConditionFailed,
-        ),
-        (
-            expecting(upsert("n", 1, "a", Some(5)), Absent),
-            Outcome::Applied,
-        ),
-        (
-            expecting(upsert("n", 1, "a", Some(6)), Absent),
-            Outcome::ConditionFailed,
-        ),
-        (
-            expecting(upsert("n", 1, "a", Some(5)), Exactly(5)),
-            Outcome::StaleVersion,
-        ),
-        (
-            expecting(upsert("n", 1, "a", Some(6)), Exactly(5)),
-            Outcome::Applied,
-        ),
-        (
-            expecting(delete("a", Some(7)), Exactly(6)),
-            Outcome::Applied,
-        ),
-        (
-            expecting(upsert("n", 1, "a", Some(8)), Exactly(7)),
-            Outcome::ConditionFailed,
-        ),
-        (
-            expecting(upsert("n", 1, "a", Some(8)), Absent),
-            Outcome::Applied,
-        ),
+        (expecting(upsert("n", 1, "a", Some(5)), Exactly(4)), Outcome::ConditionFailed),
+        (expecting(upsert("n", 1, "a", Some(5)), Absent), Outcome::Applied),
+        (expecting(upsert("n", 1, "a", Some(6)), Absent), Outcome::ConditionFailed),
+        (expecting(upsert("n", 1, "a", Some(5)), Exactly(5)), Outcome::StaleVersion),
+        (expecting(upsert("n", 1, "a", Some(6)), Exactly(5)), Outcome::Applied),
+        (expecting(delete("a", Some(7)), Exactly(6)), Outcome::Applied),
+        (expecting(upsert("n", 1, "a", Some(8)), Exactly(7)), Outcome::ConditionFailed),
+        (expecting(upsert("n", 1, "a", Some(8)), Absent), Outcome::Applied),
     ];
     for (index, (mutation, expected)) in cases.iter().enumerate() {
         assert_eq!(apply(&mut engine, mutation), *expected, "{index}");
@@ -148,65 +111,29 @@ fn incarnations_replace_each_other() {
         namespace: name("n"),
         incarnation: Incarnation(incarnation),
     };
-    assert_eq!(
-        apply(&mut engine, &upsert("n", 2, "a", Some(9))),
-        Outcome::Applied
-    );
-    assert_eq!(
-        apply(&mut engine, &upsert("n", 1, "b", None)),
-        Outcome::StaleIncarnation
-    );
+    assert_eq!(apply(&mut engine, &upsert("n", 2, "a", Some(9))), Outcome::Applied);
+    assert_eq!(apply(&mut engine, &upsert("n", 1, "b", None)), Outcome::StaleIncarnation);
     assert_eq!(apply(&mut engine, &end(1)), Outcome::StaleIncarnation);
-    assert_eq!(
-        (found(&engine, 2), found(&engine, 1)),
-        (vec!["a".to_owned()], vec![])
-    );
-    assert_eq!(
-        apply(&mut engine, &upsert("n", 3, "a", Some(1))),
-        Outcome::Applied
-    );
-    assert_eq!(
-        (found(&engine, 3), found(&engine, 2)),
-        (vec!["a".to_owned()], vec![])
-    );
+    assert_eq!((found(&engine, 2), found(&engine, 1)), (vec!["a".to_owned()], vec![]));
+    assert_eq!(apply(&mut engine, &upsert("n", 3, "a", Some(1))), Outcome::Applied);
+    assert_eq!((found(&engine, 3), found(&engine, 2)), (vec!["a".to_owned()], vec![]));
     assert_eq!(apply(&mut engine, &end(3)), Outcome::Applied);
     assert_eq!(apply(&mut engine, &end(3)), Outcome::StaleIncarnation);
-    assert_eq!(
-        apply(&mut engine, &upsert("n", 3, "a", None)),
-        Outcome::StaleIncarnation
-    );
+    assert_eq!(apply(&mut engine, &upsert("n", 3, "a", None)), Outcome::StaleIncarnation);
     assert_eq!(found(&engine, 3), [""; 0]);
     assert_eq!(apply(&mut engine, &end(5)), Outcome::Applied);
-    assert_eq!(
-        apply(&mut engine, &upsert("n", 5, "a", None)),
-        Outcome::StaleIncarnation
-    );
-    assert_eq!(
-        apply(&mut engine, &upsert("n", 6, "c", None)),
-        Outcome::Applied
-    );
+    assert_eq!(apply(&mut engine, &upsert("n", 5, "a", None)), Outcome::StaleIncarnation);
+    assert_eq!(apply(&mut engine, &upsert("n", 6, "c", None)), Outcome::Applied);
     assert_eq!(found(&engine, 6), ["c"]);
 }
 
 #[test]
 fn redelivery_changes_nothing_and_gaps_are_fine() {
     let mut engine = ReferenceEngine::new();
-    assert_eq!(
-        engine.apply(Offset(10), &upsert("n", 1, "a", None)),
-        Outcome::Applied
-    );
-    assert_eq!(
-        engine.apply(Offset(10), &delete("a", None)),
-        Outcome::Redelivered
-    );
-    assert_eq!(
-        engine.apply(Offset(3), &delete("a", None)),
-        Outcome::Redelivered
-    );
-    assert_eq!(
-        (engine.next_offset(), found(&engine, 1)),
-        (Offset(11), vec!["a".to_owned()])
-    );
+    assert_eq!(engine.apply(Offset(10), &upsert("n", 1, "a", None)), Outcome::Applied);
+    assert_eq!(engine.apply(Offset(10), &delete("a", None)), Outcome::Redelivered);
+    assert_eq!(engine.apply(Offset(3), &delete("a", None)), Outcome::Redelivered);
+    assert_eq!((engine.next_offset(), found(&engine, 1)), (Offset(11), vec!["a".to_owned()]));
 }
 
 fn put(engine: &mut ReferenceEngine, namespace: &str, document: &str, text: [&str; 3]) {
@@ -238,10 +165,7 @@ fn scores_are_as_computed_by_hand() {
     let hits = engine.search(&scope, &query("fox"), 10);
     // df 2: idf = ln(1 + 1.5 / 2.5) = ln 1.6. In "1": tf = 4 + 2, norm = 1.2 (0.25 + 0.75 · 4 / 3).
     let expected = [
-        (
-            "1",
-            1.6_f64.ln() * 6.0 * 2.2 / (6.0 + 1.2 * (0.25 + 0.75 * 4.0 / 3.0)),
-        ),
+        ("1", 1.6_f64.ln() * 6.0 * 2.2 / (6.0 + 1.2 * (0.25 + 0.75 * 4.0 / 3.0))),
         ("3", 1.6_f64.ln() * 2.0 * 2.2 / (2.0 + 1.2)),
     ];
     assert_eq!(hits.len(), 2);
@@ -251,10 +175,7 @@ fn scores_are_as_computed_by_hand() {
     }
     // A leaf scores whatever branch it stands in, each time it stands there; one under NOT does not.
     let hit = &engine.search(&scope, &query("wolf OR (red red) -fox"), 10)[0];
-    assert_eq!(
-        (hit.id.to_lossy().as_str(), &hit.frequencies[..]),
-        ("2", &[1, 1, 1][..])
-    );
+    assert_eq!((hit.id.to_lossy().as_str(), &hit.frequencies[..]), ("2", &[1, 1, 1][..]));
     let norm = 1.0 + 1.2 * (0.25 + 0.75 * 2.0 / 3.0);
     let idf = 2.0 * (1.0 + 0.5 / 3.5_f64).ln() + (1.0 + 2.5 / 1.5_f64).ln();
     assert!((hit.score - idf * 2.2 / norm).abs() < 1e-12);
@@ -266,9 +187,7 @@ fn leaves_match_and_count_by_field() {
     let scope = [(name("n"), Incarnation(1)), (name("m"), Incarnation(1))];
     let frequencies = |text: &str| -> Vec<(String, u32)> {
         let hits = engine.search(&scope, &query(text), 10);
-        hits.iter()
-            .map(|hit| (hit.id.to_lossy(), hit.frequencies[0]))
-            .collect()
+        hits.iter().map(|hit| (hit.id.to_lossy(), hit.frequencies[0])).collect()
     };
     let owned = |pairs: &[(&str, u32)]| -> Vec<(String, u32)> {
         pairs.iter().map(|&(id, tf)| (id.to_owned(), tf)).collect()
@@ -290,11 +209,7 @@ fn leaves_match_and_count_by_field() {
 fn scope_bounds_everything() {
     let engine = three();
     assert!(engine.search(&[], &query("fox"), 10).is_empty());
-    assert!(
-        engine
-            .search(&[(name("n"), Incarnation(2))], &query("fox"), 10)
-            .is_empty()
-    );
+    assert!(engine.search(&[(name("n"), Incarnation(2))], &query("fox"), 10).is_empty());
     let twice = [(name("m"), Incarnation(1)), (name("m"), Incarnation(1))];
     assert_eq!(engine.search(&twice, &query("fox"), 10).len(), 1);
     assert_eq!(engine.statistics(&twice, &query("red")).documents, 1);
@@ -308,28 +223,13 @@ fn equal_scores_come_by_id_then_namespace() {
     }
     let scope = [(name("b"), Incarnation(1)), (name("a"), Incarnation(1))];
     let hits = engine.search(&scope, &query("same"), 3);
-    let order: Vec<_> = hits
-        .iter()
-        .map(|h| (h.namespace.to_lossy(), h.id.to_lossy()))
-        .collect();
-    assert_eq!(
-        order,
-        [("b", "0"), ("b", "1"), ("a", "10")].map(|(n, d)| (n.into(), d.into()))
-    );
+    let order: Vec<_> = hits.iter().map(|h| (h.namespace.to_lossy(), h.id.to_lossy())).collect();
+    assert_eq!(order, [("b", "0"), ("b", "1"), ("a", "10")].map(|(n, d)| (n.into(), d.into())));
 }
 
 #[test]
 fn lengths_round_down_to_four_digits() {
-    let vectors = [
-        (0, 0),
-        (23, 23),
-        (39, 39),
-        (40, 40),
-        (41, 40),
-        (42, 42),
-        (55, 54),
-        (56, 56),
-    ];
+    let vectors = [(0, 0), (23, 23), (39, 39), (40, 40), (41, 40), (42, 42), (55, 54), (56, 56)];
     for (length, rounded) in vectors {
         assert_eq!(round_length(length), rounded);
     }
@@ -342,14 +242,8 @@ fn lengths_round_down_to_four_digits() {
 fn a_phrase_counts_every_start() {
     let mut engine = ReferenceEngine::new();
     put(&mut engine, "n", "1", ["", "", "a a a"]);
-    let phrase = Node::Phrase {
-        fields: FieldSet::ALL,
-        tokens: vec!["a".into(), "a".into()],
-    };
-    assert_eq!(
-        engine.search(&[(name("n"), Incarnation(1))], &phrase, 1)[0].frequencies,
-        [2]
-    );
+    let phrase = Node::Phrase { fields: FieldSet::ALL, tokens: vec!["a".into(), "a".into()] };
+    assert_eq!(engine.search(&[(name("n"), Incarnation(1))], &phrase, 1)[0].frequencies, [2]);
 }
 
 proptest! {

@@ -42,11 +42,7 @@ const DROPPED: [(u32, u32); 28] = [
 /// The tokens of a text, in order.
 #[must_use]
 pub fn tokens(text: &str) -> Vec<String> {
-    runs(text)
-        .iter()
-        .flat_map(|run| pieces(run))
-        .flat_map(|piece| folded_tokens(&piece))
-        .collect()
+    runs(text).iter().flat_map(|run| pieces(run)).flat_map(|piece| folded_tokens(&piece)).collect()
 }
 
 fn category_is_of(c: char, group: GeneralCategoryGroup) -> bool {
@@ -102,19 +98,12 @@ fn runs(text: &str) -> Vec<String> {
 fn segments(text: &str) -> Vec<String> {
     let segmenter = WordSegmenter::new_dictionary(WordBreakInvariantOptions::default());
     let breaks: Vec<usize> = segmenter.segment_str(text).collect();
-    breaks
-        .windows(2)
-        .map(|pair| text[pair[0]..pair[1]].to_owned())
-        .collect()
+    breaks.windows(2).map(|pair| text[pair[0]..pair[1]].to_owned()).collect()
 }
 
 /// Rules 3 and 4.
 fn pieces(run: &str) -> Vec<String> {
-    let pieces = if has_script_without_spaces(run) {
-        segments(run)
-    } else {
-        vec![run.to_owned()]
-    };
+    let pieces = if has_script_without_spaces(run) { segments(run) } else { vec![run.to_owned()] };
     let possessives = ["'s", "'S", "’s", "’S"];
     pieces
         .into_iter()
@@ -142,10 +131,7 @@ fn fold(piece: &str) -> String {
             let code = u32::from(c);
             if let Some((_, spelling)) = SPELLED_OUT.iter().find(|(letter, _)| *letter == c) {
                 folded.push_str(spelling);
-            } else if !DROPPED
-                .iter()
-                .any(|&(first, last)| first <= code && code <= last)
-            {
+            } else if !DROPPED.iter().any(|&(first, last)| first <= code && code <= last) {
                 folded.push(c);
             }
         }
@@ -164,11 +150,7 @@ fn folded_tokens(piece: &str) -> Vec<String> {
         let cut: Vec<String> = parts
             .iter()
             .flat_map(|part| {
-                if has_script_without_spaces(part) {
-                    segments(part)
-                } else {
-                    vec![part.clone()]
-                }
+                if has_script_without_spaces(part) { segments(part) } else { vec![part.clone()] }
             })
             .collect();
         if cut == parts {

@@ -22,10 +22,8 @@ pub(super) fn best(
     if limit == 0 {
         return Ok(Vec::new());
     }
-    let collection = Collection {
-        documents: statistics.documents,
-        total_length: statistics.total_length,
-    };
+    let collection =
+        Collection { documents: statistics.documents, total_length: statistics.total_length };
     let mut scored: Vec<(f64, usize)> = matches
         .iter()
         .enumerate()
@@ -63,9 +61,7 @@ pub(super) fn best(
         b.score
             .total_cmp(&a.score)
             .then_with(|| a.document_id.cmp(&b.document_id))
-            .then_with(|| {
-                scope[a.scope_index].namespace.cmp(&scope[b.scope_index].namespace)
-            })
+            .then_with(|| scope[a.scope_index].namespace.cmp(&scope[b.scope_index].namespace))
     });
     candidates.truncate(limit);
     Ok(candidates)

@@ -102,8 +102,12 @@ impl Window {
                 let until = whole.partition_point(|posting| posting.ordinal < range.end);
                 members.postings.extend_from_slice(&whole[from..until]);
             } else {
-                let scan =
-                    postings.read_token(&list.text, range.clone(), budget, &mut members.postings)?;
+                let scan = postings.read_token(
+                    &list.text,
+                    range.clone(),
+                    budget,
+                    &mut members.postings,
+                )?;
                 if scan == Scan::Exhausted {
                     return Ok(Scan::Exhausted);
                 }

@@ -1,0 +1,42 @@
+//! The engine against the naive reference engine: random histories, searched while they are applied.
+//!
+//! One thread applies a random history (all operations, restarts in between, with or without a flush) while
+//! others search, list and fetch from snapshots and note the label of each answer. Afterwards the reference engine
+//! replays the same history and every answer must equal its own at that label.
+//!
+//! `NAUTILUS_SEED` replays one seed; `NAUTILUS_MODEL_STEPS` sets the steps of a run.
+
+#[path = "model/history.rs"]
+mod history;
+#[path = "model/queries.rs"]
+mod queries;
+#[path = "model/run.rs"]
+mod run;
+
+use run::{Tally, run};
+
+/// Steps of one seed, and seeds of one test run.
+const STEPS: usize = 1_800;
+const SEEDS: u64 = 8;
+
+#[test]
+fn answers_equal_the_reference_engine_at_their_label() {
+    let (seeds, steps) = parameters();
+    let mut total = Tally::default();
+    for seed in seeds {
+        println!("seed {seed}: NAUTILUS_SEED={seed} replays it");
+        total.add(&run(seed, steps));
+    }
+    println!("{total}");
+    total.assert_covered();
+}
+
+#[allow(clippy::disallowed_methods, reason = "a test's parameters are its only configuration")]
+fn parameters() -> (Vec<u64>, usize) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    let steps = number("NAUTILUS_MODEL_STEPS").and_then(|steps| usize::try_from(steps).ok());
+    match number("NAUTILUS_SEED") {
+        Some(seed) => (vec![seed], steps.unwrap_or(STEPS)),
+        None => ((1..=SEEDS).collect(), steps.unwrap_or(STEPS)),
+    }
+}
