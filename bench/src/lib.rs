@@ -1,1 +1,16 @@
-//! Placeholder.
+//! Measurements of Nautilus: what the format decisions rest on.
+//!
+//! Not part of the product and not a default member: it may hold variants that were refused, so that
+//! a decision can be measured again on another machine or another corpus.
+//!
+//! ```text
+//! corpus (files, JSONL) ─► words ─► tokens ─► store (RocksDB rows) ─► edits, phrases ─► tables
+//! ```
+
+pub mod corpus;
+pub mod edits;
+pub mod format;
+pub mod measure;
+pub mod phrases;
+pub mod store;
+pub mod tokens;
