@@ -7,10 +7,7 @@ use nautilus_analysis::Analyzer;
 /// Long enough to average out the first touches of the tables.
 const MEASURE_AT_LEAST: Duration = Duration::from_secs(2);
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "measuring time is what this example is for"
-)]
+#[allow(clippy::disallowed_methods, reason = "measuring time is what this example is for")]
 fn main() -> std::io::Result<()> {
     let mut texts = Vec::new();
     for path in std::env::args_os().skip(1) {

@@ -14,11 +14,7 @@ const WORD: GeneralCategoryGroup = LETTER_OR_NUMBER.union(GeneralCategoryGroup::
 
 /// Letter, number or combining mark.
 pub(crate) fn is_word(c: char) -> bool {
-    if c.is_ascii() {
-        c.is_ascii_alphanumeric()
-    } else {
-        WORD.contains(CATEGORY.get(c))
-    }
+    if c.is_ascii() { c.is_ascii_alphanumeric() } else { WORD.contains(CATEGORY.get(c)) }
 }
 
 /// Letter or number: what a token must have at least one of.
@@ -32,11 +28,7 @@ pub(crate) fn is_letter_or_number(c: char) -> bool {
 
 /// Stays inside a word without being part of the token, if one stands between two word characters.
 pub(crate) fn is_joiner(c: char) -> bool {
-    is_apostrophe(c)
-        || matches!(
-            c,
-            '\u{ad}' | '\u{200c}' | '\u{200d}' | '\u{2060}' | '\u{feff}'
-        )
+    is_apostrophe(c) || matches!(c, '\u{ad}' | '\u{200c}' | '\u{200d}' | '\u{2060}' | '\u{feff}')
 }
 
 /// The two characters people type as an apostrophe.

@@ -30,12 +30,7 @@ fn spelled_out(c: char) -> Option<&'static str> {
 /// Per character: decomposition (compatibility where that leaves word characters only, else
 /// canonical), lower case without context, spelling out, dropping of marks; then NFC over all.
 pub(crate) fn fold_into(text: &str, bytes_max: usize, out: &mut String) {
-    for c in text
-        .chars()
-        .filter(|&c| !is_joiner(c))
-        .flat_map(Folded::new)
-        .nfc()
-    {
+    for c in text.chars().filter(|&c| !is_joiner(c)).flat_map(Folded::new).nfc() {
         if out.len() + c.len_utf8() > bytes_max {
             break;
         }
@@ -52,11 +47,7 @@ struct Folded {
 
 impl Folded {
     fn new(c: char) -> Self {
-        let mut folded = Self {
-            chars: ['\0'; 20],
-            len: 0,
-            next: 0,
-        };
+        let mut folded = Self { chars: ['\0'; 20], len: 0, next: 0 };
         let mut is_compatible = !matches!(c, '\u{e33}' | '\u{eb3}');
         // Thai and Lao AM vowels stay whole: their dictionaries know them only so.
         if is_compatible {

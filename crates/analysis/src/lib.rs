@@ -75,9 +75,7 @@ impl Analyzer {
     /// An analyzer of the one version there is.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            words: WordSegmenter::new_dictionary(WordBreakInvariantOptions::default()),
-        }
+        Self { words: WordSegmenter::new_dictionary(WordBreakInvariantOptions::default()) }
     }
 
     /// Calls `f` for each token of `text`, in order.

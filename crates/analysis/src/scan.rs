@@ -19,12 +19,7 @@ pub(crate) struct Scanner<F> {
 
 impl<F: FnMut(Token<'_>)> Scanner<F> {
     pub(crate) fn new(words: WordSegmenterBorrowed<'static>, emit: F) -> Self {
-        Self {
-            words,
-            emit,
-            position: 0,
-            folded: String::new(),
-        }
+        Self { words, emit, position: 0, folded: String::new() }
     }
 
     /// Emits the tokens of `text`.
@@ -65,20 +60,10 @@ impl<F: FnMut(Token<'_>)> Scanner<F> {
             self.folded.clear();
             self.folded.push_str(source);
             self.folded.make_ascii_lowercase();
-            let token = Token {
-                text: &self.folded,
-                position: self.position,
-                start,
-                end,
-            };
+            let token = Token { text: &self.folded, position: self.position, start, end };
             (self.emit)(token);
         } else {
-            (self.emit)(Token {
-                text: source,
-                position: self.position,
-                start,
-                end,
-            });
+            (self.emit)(Token { text: source, position: self.position, start, end });
         }
         self.position = self.position.saturating_add(1);
     }
@@ -134,10 +119,7 @@ impl<F: FnMut(Token<'_>)> Scanner<F> {
         if folded.chars().any(needs_dictionary) {
             let words = self.words;
             let mut from = 0;
-            for to in words
-                .segment_str(folded)
-                .filter(|&to| to > 0 && to < folded.len())
-            {
+            for to in words.segment_str(folded).filter(|&to| to > 0 && to < folded.len()) {
                 self.emit_folded(&folded[from..to], start, end);
                 from = to;
             }
@@ -146,12 +128,7 @@ impl<F: FnMut(Token<'_>)> Scanner<F> {
             }
         }
         if folded.chars().any(is_letter_or_number) {
-            (self.emit)(Token {
-                text: folded,
-                position: self.position,
-                start,
-                end,
-            });
+            (self.emit)(Token { text: folded, position: self.position, start, end });
             self.position = self.position.saturating_add(1);
         }
     }

@@ -3,11 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn texts(text: &str) -> Vec<String> {
-    Analyzer::new()
-        .tokens(text)
-        .into_iter()
-        .map(|token| token.text)
-        .collect()
+    Analyzer::new().tokens(text).into_iter().map(|token| token.text).collect()
 }
 
 #[test]
@@ -16,26 +12,15 @@ fn words_are_cut_and_folded() {
         ("", &[]),
         ("--- _ ' ''", &[]),
         ("Hello, World!", &["hello", "world"]),
-        (
-            "main.rs foo_bar std::vec",
-            &["main", "rs", "foo", "bar", "std", "vec"],
-        ),
-        (
-            "kernel's KERNEL\u{2019}S don't o'clock 's",
-            &["kernel", "kernel", "dont", "oclock", "s"],
-        ),
-        (
-            "dogs' a''b 'quoted' rock'n'roll",
-            &["dogs", "a", "b", "quoted", "rocknroll"],
-        ),
+        ("main.rs foo_bar std::vec", &["main", "rs", "foo", "bar", "std", "vec"]),
+        ("kernel's KERNEL\u{2019}S don't o'clock 's", &["kernel", "kernel", "dont", "oclock", "s"]),
+        ("dogs' a''b 'quoted' rock'n'roll", &["dogs", "a", "b", "quoted", "rocknroll"]),
         ("x86_64 3.14 1,000", &["x86", "64", "3", "14", "1", "000"]),
         ("Café CAFE\u{301} naïve", &["cafe", "cafe", "naive"]),
         ("Straße STRASSE ẞ", &["strasse", "strasse", "ss"]),
         (
             "Æsir Œuvre Ørsted Łódź Đuro İstanbul ıssız",
-            &[
-                "aesir", "oeuvre", "orsted", "lodz", "duro", "istanbul", "issiz",
-            ],
+            &["aesir", "oeuvre", "orsted", "lodz", "duro", "istanbul", "issiz"],
         ),
         ("ΟΔΟΣ οδός", &["οδοσ", "οδοσ"]),
         ("Йод Ёлка", &["иод", "елка"]),
@@ -60,21 +45,9 @@ fn words_are_cut_and_folded() {
 #[test]
 fn ranges_name_the_source() {
     let text = "The kernel's Café、世界 «x»";
-    let sources: Vec<_> = Analyzer::new()
-        .tokens(text)
-        .iter()
-        .map(|t| (&text[t.start..t.end], t.position))
-        .collect();
-    assert_eq!(
-        sources,
-        [
-            ("The", 0),
-            ("kernel", 1),
-            ("Café", 2),
-            ("世界", 3),
-            ("x", 4)
-        ]
-    );
+    let sources: Vec<_> =
+        Analyzer::new().tokens(text).iter().map(|t| (&text[t.start..t.end], t.position)).collect();
+    assert_eq!(sources, [("The", 0), ("kernel", 1), ("Café", 2), ("世界", 3), ("x", 4)]);
 }
 
 #[test]
@@ -82,10 +55,7 @@ fn long_tokens_are_cut_at_a_character() {
     assert_eq!(texts(&"A".repeat(1000)), ["a".repeat(TOKEN_BYTES_MAX)]);
     // Three bytes each: 42 of them fit.
     assert_eq!(texts(&"ᄒ".repeat(300)), ["ᄒ".repeat(42)]);
-    assert_eq!(
-        texts(&format!("x{}", "\u{93f}".repeat(100_000)))[0].len(),
-        127
-    );
+    assert_eq!(texts(&format!("x{}", "\u{93f}".repeat(100_000)))[0].len(), 127);
 }
 
 #[test]
@@ -113,18 +83,9 @@ fn every_character_is_stable() {
         let text = c.to_string();
         let folded = analyzer.fold(&text);
         assert_eq!(analyzer.fold(&folded), folded, "U+{:04X}", u32::from(c));
-        assert!(
-            folded.chars().all(classes::is_word),
-            "U+{:04X}",
-            u32::from(c)
-        );
+        assert!(folded.chars().all(classes::is_word), "U+{:04X}", u32::from(c));
         for token in texts(&text) {
-            assert_eq!(
-                texts(&token),
-                std::slice::from_ref(&token),
-                "U+{:04X}",
-                u32::from(c)
-            );
+            assert_eq!(texts(&token), std::slice::from_ref(&token), "U+{:04X}", u32::from(c));
         }
     }
 }

@@ -109,10 +109,7 @@ pub(crate) fn name(bytes: impl AsRef<[u8]>) -> NamespaceName {
 async fn with_users(harness: &dyn Harness) -> Arc<dyn Catalog> {
     let catalog = harness.open().await;
     for id in ["ada", "bob", "eve"] {
-        catalog
-            .create_user(&user(id), id, 1)
-            .await
-            .expect("created");
+        catalog.create_user(&user(id), id, 1).await.expect("created");
     }
     catalog
 }

@@ -40,12 +40,7 @@ impl Faulty {
     #[must_use]
     pub fn new(inner: Arc<dyn Catalog>, plan: FaultPlan) -> Self {
         let is_down = AtomicBool::new(false);
-        Self {
-            inner,
-            plan,
-            draws: Mutex::new(plan.seed),
-            is_down,
-        }
+        Self { inner, plan, draws: Mutex::new(plan.seed), is_down }
     }
 
     /// While down, every call fails with [`CatalogError::Unavailable`] and reaches nothing.
@@ -70,10 +65,7 @@ impl Faulty {
             return Err(CatalogError::Unavailable { action, source });
         }
         if refused {
-            return Err(CatalogError::Unavailable {
-                action,
-                source: injected("injected"),
-            });
+            return Err(CatalogError::Unavailable { action, source: injected("injected") });
         }
         Ok(())
     }
@@ -128,13 +120,11 @@ impl Catalog for Faulty {
         after: Option<&UserId>,
         limit: u32,
     ) -> Result<Vec<UserRecord>, CatalogError> {
-        self.read("list users", self.inner.list_users(after, limit))
-            .await
+        self.read("list users", self.inner.list_users(after, limit)).await
     }
 
     async fn delete_user(&self, id: &UserId) -> Result<Option<UserRecord>, CatalogError> {
-        self.write("delete a user", self.inner.delete_user(id))
-            .await
+        self.write("delete a user", self.inner.delete_user(id)).await
     }
 
     async fn create_namespace(
@@ -160,8 +150,7 @@ impl Catalog for Faulty {
         &self,
         name: &NamespaceName,
     ) -> Result<Option<NamespaceRecord>, CatalogError> {
-        self.read("read a namespace", self.inner.get_namespace(name))
-            .await
+        self.read("read a namespace", self.inner.get_namespace(name)).await
     }
 
     async fn list_namespaces(
@@ -169,8 +158,7 @@ impl Catalog for Faulty {
         after: Option<&NamespaceName>,
         limit: u32,
     ) -> Result<Vec<NamespaceRecord>, CatalogError> {
-        self.read("list namespaces", self.inner.list_namespaces(after, limit))
-            .await
+        self.read("list namespaces", self.inner.list_namespaces(after, limit)).await
     }
 
     async fn pending_namespace_deletions(
@@ -204,11 +192,7 @@ impl Catalog for Faulty {
         user: &UserId,
         namespace: &NamespaceName,
     ) -> Result<Option<Right>, CatalogError> {
-        self.write(
-            "revoke a membership",
-            self.inner.revoke_membership(user, namespace),
-        )
-        .await
+        self.write("revoke a membership", self.inner.revoke_membership(user, namespace)).await
     }
 
     async fn list_members(
@@ -217,11 +201,7 @@ impl Catalog for Faulty {
         after: Option<&UserId>,
         limit: u32,
     ) -> Result<Vec<Member>, CatalogError> {
-        self.read(
-            "list members",
-            self.inner.list_members(namespace, after, limit),
-        )
-        .await
+        self.read("list members", self.inner.list_members(namespace, after, limit)).await
     }
 
     async fn namespaces_of(
@@ -249,8 +229,7 @@ impl Catalog for Faulty {
         user: &UserId,
         namespaces: &[(NamespaceName, Incarnation)],
     ) -> Result<Vec<bool>, CatalogError> {
-        self.read("check access again", self.inner.may_read(user, namespaces))
-            .await
+        self.read("check access again", self.inner.may_read(user, namespaces)).await
     }
 
     async fn access_of(
@@ -258,8 +237,7 @@ impl Catalog for Faulty {
         user: &UserId,
         namespace: &NamespaceName,
     ) -> Result<Option<NamespaceAccess>, CatalogError> {
-        self.read("look up a right", self.inner.access_of(user, namespace))
-            .await
+        self.read("look up a right", self.inner.access_of(user, namespace)).await
     }
 
     async fn close(&self) {
@@ -277,9 +255,7 @@ mod tests {
 
     async fn faulty(plan: FaultPlan) -> (tempfile::TempDir, Faulty) {
         let dir = tempfile::tempdir().expect("temporary folder");
-        let sqlite = SqliteCatalog::open(&dir.path().join("catalog.sqlite"))
-            .await
-            .expect("opens");
+        let sqlite = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).await.expect("opens");
         (dir, Faulty::new(Arc::new(sqlite), plan))
     }
 
@@ -289,30 +265,20 @@ mod tests {
         let ada = UserId::new("ada").expect("valid");
         let notes = NamespaceName::new("notes").expect("valid");
         catalog.create_user(&ada, "Ada", 1).await.expect("created");
-        let made = catalog
-            .create_namespace(&notes, &ada, 2)
-            .await
-            .expect("created");
+        let made = catalog.create_namespace(&notes, &ada, 2).await.expect("created");
         catalog.set_down(true);
         assert_eq!(
             conformance::classes_of_every_call(&catalog).await,
             [nautilus_types::Class::Unavailable; 17]
         );
         catalog.set_down(false);
-        let readable = catalog
-            .readable_namespaces(&ada, None, 10)
-            .await
-            .expect("up");
+        let readable = catalog.readable_namespaces(&ada, None, 10).await.expect("up");
         assert_eq!(readable, [made]);
     }
 
     #[tokio::test]
     async fn unknown_outcomes_happened_and_the_seed_replays() {
-        let plan = FaultPlan {
-            seed: 7,
-            write_unknown_per_mille: 500,
-            ..FaultPlan::default()
-        };
+        let plan = FaultPlan { seed: 7, write_unknown_per_mille: 500, ..FaultPlan::default() };
         let mut runs = Vec::new();
         for _ in 0..2 {
             let (_dir, catalog) = faulty(plan).await;

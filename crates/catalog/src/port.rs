@@ -153,10 +153,7 @@ pub trait Catalog: Send + Sync + 'static {
         user: &UserId,
         namespace: &NamespaceName,
     ) -> Result<Option<Right>, CatalogError> {
-        Ok(self
-            .access_of(user, namespace)
-            .await?
-            .map(|access| access.right))
+        Ok(self.access_of(user, namespace).await?.map(|access| access.right))
     }
 
     /// Lets go of the database; calls after it fail with `Unavailable`.

@@ -88,8 +88,5 @@ pub(crate) fn check_display_name(name: &str) -> Result<(), CatalogError> {
     } else {
         return Ok(());
     };
-    Err(CatalogError::Invalid {
-        what: "display name",
-        reason,
-    })
+    Err(CatalogError::Invalid { what: "display name", reason })
 }

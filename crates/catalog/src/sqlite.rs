@@ -91,10 +91,7 @@ impl SqliteCatalog {
         &self,
         action: &'static str,
     ) -> Result<Transaction<'static, Sqlite>, CatalogError> {
-        self.write
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(failed(action))
+        self.write.begin_with("BEGIN IMMEDIATE").await.map_err(failed(action))
     }
 }
 

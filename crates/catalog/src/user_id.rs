@@ -67,10 +67,7 @@ impl fmt::Debug for UserId {
 /// Position of the first character that is a control, is invisible, or is white space other than
 /// single bytes of space inside the text. Two ids that look the same must not differ by such.
 pub(crate) fn first_unprintable(text: &str) -> Option<usize> {
-    let last = text
-        .char_indices()
-        .next_back()
-        .map_or(0, |(position, _)| position);
+    let last = text.char_indices().next_back().map_or(0, |(position, _)| position);
     text.char_indices()
         .find(|&(position, c)| {
             let at_end = position == 0 || position == last;
@@ -96,15 +93,9 @@ mod tests {
 
     #[test]
     fn takes_what_issuers_use() {
-        for id in [
-            "a",
-            "ada@example.org",
-            "auth0|5f7c",
-            "Ada Lovelace",
-            "Zoë",
-            "用户",
-            &"x".repeat(128),
-        ] {
+        for id in
+            ["a", "ada@example.org", "auth0|5f7c", "Ada Lovelace", "Zoë", "用户", &"x".repeat(128)]
+        {
             assert_eq!(UserId::new(id).expect("valid").as_str(), id);
         }
     }
@@ -112,10 +103,7 @@ mod tests {
     #[test]
     fn refuses_what_cannot_be_seen() {
         assert_eq!(UserId::new(""), Err(InvalidUserId::Empty));
-        assert_eq!(
-            UserId::new("x".repeat(129)),
-            Err(InvalidUserId::TooLong { bytes: 129 })
-        );
+        assert_eq!(UserId::new("x".repeat(129)), Err(InvalidUserId::TooLong { bytes: 129 }));
         for (id, position) in [
             ("a\0", 1),
             ("a\nb", 1),
@@ -127,11 +115,7 @@ mod tests {
             ("a\u{a0}b", 1),
             ("a\u{7f}", 1),
         ] {
-            assert_eq!(
-                UserId::new(id),
-                Err(InvalidUserId::NotPrintable { position }),
-                "{id:?}"
-            );
+            assert_eq!(UserId::new(id), Err(InvalidUserId::NotPrintable { position }), "{id:?}");
         }
     }
 }

@@ -63,10 +63,7 @@ impl<'a> Lexer<'a> {
         }
         let quoted = &self.text[self.at..];
         let Some(length) = quoted.find('"') else {
-            return Err(QueryError {
-                kind: QueryErrorKind::UnclosedQuote,
-                position: open,
-            });
+            return Err(QueryError { kind: QueryErrorKind::UnclosedQuote, position: open });
         };
         self.at += length + 1;
         Ok(Lexeme::Quoted(fields, &quoted[..length]))

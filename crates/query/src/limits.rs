@@ -17,12 +17,8 @@ impl QueryLimits {
     /// No limit can be configured above these.
     ///
     /// A level of the tree is two protobuf messages and decoders stop at 100, hence the depth.
-    pub const HARD: Self = Self {
-        text_bytes_max: 8 * 1024,
-        leaves_max: 1024,
-        depth_max: 32,
-        parens_max: 64,
-    };
+    pub const HARD: Self =
+        Self { text_bytes_max: 8 * 1024, leaves_max: 1024, depth_max: 32, parens_max: 64 };
 
     /// Each limit, at most its hard cap.
     #[must_use]
@@ -38,11 +34,6 @@ impl QueryLimits {
 
 impl Default for QueryLimits {
     fn default() -> Self {
-        Self {
-            text_bytes_max: 2 * 1024,
-            leaves_max: 64,
-            depth_max: 16,
-            parens_max: 32,
-        }
+        Self { text_bytes_max: 2 * 1024, leaves_max: 64, depth_max: 16, parens_max: 32 }
     }
 }

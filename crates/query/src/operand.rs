@@ -18,10 +18,7 @@ pub(crate) enum Operand {
 pub(crate) fn negate(operand: Operand, position: usize) -> Operand {
     match operand {
         Operand::Empty => Operand::Empty,
-        Operand::Positive(node) => Operand::Negative {
-            excluded: vec![node],
-            position,
-        },
+        Operand::Positive(node) => Operand::Negative { excluded: vec![node], position },
         // Not (neither a nor b) is a or b.
         Operand::Negative { excluded, .. } => Operand::Positive(or(excluded)),
     }
@@ -60,16 +57,9 @@ pub(crate) fn all(operands: Vec<Operand>) -> Operand {
         (false, None) => Operand::Empty,
         (false, Some(position)) => {
             let inner = |child| {
-                if let Node::Not(inner) = child {
-                    *inner
-                } else {
-                    child
-                }
+                if let Node::Not(inner) = child { *inner } else { child }
             };
-            Operand::Negative {
-                excluded: children.into_iter().map(inner).collect(),
-                position,
-            }
+            Operand::Negative { excluded: children.into_iter().map(inner).collect(), position }
         }
     }
 }
@@ -95,10 +85,8 @@ pub(crate) fn any_beside(operands: Vec<Operand>) -> Operand {
 
 /// The sides of `OR`, each of which must search for something.
 pub(crate) fn any_side(sides: Vec<Operand>) -> Result<Operand, QueryError> {
-    let mut sides: Vec<_> = sides
-        .into_iter()
-        .filter(|side| !matches!(side, Operand::Empty))
-        .collect();
+    let mut sides: Vec<_> =
+        sides.into_iter().filter(|side| !matches!(side, Operand::Empty)).collect();
     if sides.len() <= 1 {
         return Ok(sides.pop().unwrap_or(Operand::Empty));
     }
@@ -107,10 +95,7 @@ pub(crate) fn any_side(sides: Vec<Operand>) -> Result<Operand, QueryError> {
         match side {
             Operand::Positive(node) => nodes.push(node),
             Operand::Negative { position, .. } => {
-                return Err(QueryError {
-                    kind: QueryErrorKind::OnlyNegative,
-                    position,
-                });
+                return Err(QueryError { kind: QueryErrorKind::OnlyNegative, position });
             }
             Operand::Empty => {}
         }
@@ -131,9 +116,5 @@ fn or(nodes: Vec<Node>) -> Node {
             | Node::Prefix { .. } => children.push(node),
         }
     }
-    if children.len() == 1 {
-        children.remove(0)
-    } else {
-        Node::Or(children)
-    }
+    if children.len() == 1 { children.remove(0) } else { Node::Or(children) }
 }

@@ -91,21 +91,10 @@ impl<'a> Parser<'a> {
         let bytes_max = limits.text_bytes_max;
         if text.len() > bytes_max {
             let kind = QueryErrorKind::TooLong { bytes_max };
-            return Err(QueryError {
-                kind,
-                position: bytes_max,
-            });
+            return Err(QueryError { kind, position: bytes_max });
         }
         let group = Group::new(0, FieldSet::ALL);
-        Ok(Self {
-            text,
-            mode,
-            limits,
-            analyzer,
-            leaves: 0,
-            outer: Vec::new(),
-            group,
-        })
+        Ok(Self { text, mode, limits, analyzer, leaves: 0, outer: Vec::new(), group })
     }
 
     fn take(&mut self, at: usize, lexeme: Lexeme<'_>) -> Result<(), QueryError> {
@@ -114,11 +103,7 @@ impl<'a> Parser<'a> {
             Lexeme::Open(fields) => self.open(at, fields)?,
             Lexeme::Close => self.close(at)?,
             Lexeme::Quoted(fields, text) | Lexeme::Word(fields, text) => {
-                let tokens = self
-                    .analyzer
-                    .tokens(text)
-                    .into_iter()
-                    .map(|token| token.text);
+                let tokens = self.analyzer.tokens(text).into_iter().map(|token| token.text);
                 let operand = self.phrase(at, fields, tokens.collect())?;
                 self.operand(operand);
             }
@@ -133,11 +118,7 @@ impl<'a> Parser<'a> {
     fn operator(&mut self, operator: Operator, at: usize) -> Result<(), QueryError> {
         let group = &mut self.group;
         if operator == Operator::Not {
-            group.negated_at = if group.negated_at.is_some() {
-                None
-            } else {
-                Some(at)
-            };
+            group.negated_at = if group.negated_at.is_some() { None } else { Some(at) };
         } else {
             if let Some(operator) = group.pending {
                 return Err(error(QueryErrorKind::NothingAfter { operator }, at));
@@ -200,11 +181,9 @@ impl<'a> Parser<'a> {
             Operand::Empty => 0,
             Operand::Positive(node) => depth(node),
             // Each will stand under a `Not`, and that in an `And`.
-            Operand::Negative { excluded, .. } => excluded
-                .iter()
-                .map(|node| depth(node) + 2)
-                .max()
-                .unwrap_or(0),
+            Operand::Negative { excluded, .. } => {
+                excluded.iter().map(|node| depth(node) + 2).max().unwrap_or(0)
+            }
         };
         if depth > depth_max {
             return Err(error(QueryErrorKind::TooDeep { depth_max }, group.open));
@@ -254,18 +233,12 @@ impl<'a> Parser<'a> {
         let mut tokens = self.analyzer.tokens(text);
         // After a separator the star stands alone: `main.*` is `main`.
         let last = tokens.pop_if(|last| last.end == text.len());
-        let before = self.phrase(
-            at,
-            fields,
-            tokens.into_iter().map(|token| token.text).collect(),
-        )?;
+        let before =
+            self.phrase(at, fields, tokens.into_iter().map(|token| token.text).collect())?;
         let Some(last) = last else { return Ok(before) };
         self.count_leaves(1, at)?;
         let fields = fields.unwrap_or(self.group.fields);
-        let prefix = Operand::Positive(Node::Prefix {
-            fields,
-            prefix: last.text,
-        });
+        let prefix = Operand::Positive(Node::Prefix { fields, prefix: last.text });
         Ok(all(vec![before, prefix]))
     }
 
@@ -302,8 +275,7 @@ impl Group {
 
     fn end_side(&mut self) {
         self.end_joined();
-        self.sides
-            .push(any_beside(std::mem::take(&mut self.beside)));
+        self.sides.push(any_beside(std::mem::take(&mut self.beside)));
     }
 }
 

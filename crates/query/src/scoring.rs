@@ -34,13 +34,13 @@ pub struct Collection {
 /// each times its field's weight. Stays at the largest number instead of overflowing.
 #[must_use]
 pub fn weighted_frequency(occurrences: [u32; 3], fields: FieldSet) -> u32 {
-    crate::Field::ALL
-        .into_iter()
-        .filter(|&field| fields.contains(field))
-        .fold(0, |sum: u32, field| {
+    crate::Field::ALL.into_iter().filter(|&field| fields.contains(field)).fold(
+        0,
+        |sum: u32, field| {
             let index = field.index();
             sum.saturating_add(occurrences[index].saturating_mul(FIELD_WEIGHTS[index]))
-        })
+        },
+    )
 }
 
 /// `ln(1 + (N − df + 0.5) / (df + 0.5))`: what finding a leaf is worth that `document_frequency`
@@ -79,9 +79,7 @@ pub fn score(
 ) -> f64 {
     let leaves = document_frequencies.iter().zip(frequencies);
     // A fold and not a sum, so that the order of the additions stands here.
-    leaves.fold(0.0, |sum, (&df, &frequency)| {
-        sum + bm25(collection, df, length, frequency)
-    })
+    leaves.fold(0.0, |sum, (&df, &frequency)| sum + bm25(collection, df, length, frequency))
 }
 
 fn relative_length(collection: Collection, length: u32) -> f64 {
@@ -155,10 +153,7 @@ mod tests {
 
     #[test]
     fn scores_by_hand() {
-        let collection = Collection {
-            documents: 10,
-            total_length: 1_000,
-        };
+        let collection = Collection { documents: 10, total_length: 1_000 };
         // ln(1 + 8.5 / 2.5) and a document of average length: tf · 2.2 / (tf + 1.2).
         let idf = 4.4_f64.ln();
         assert!((bm25(collection, 2, 100, 3) - idf * 6.6 / 4.2).abs() < 1e-12);
@@ -172,14 +167,8 @@ mod tests {
     #[test]
     fn fields_weigh_as_the_table_says() {
         assert_eq!(weighted_frequency([1, 1, 1], FieldSet::ALL), 7);
-        assert_eq!(
-            weighted_frequency([1, 2, 3], FieldSet::only(Field::Path)),
-            4
-        );
-        assert_eq!(
-            weighted_frequency([u32::MAX, 0, 0], FieldSet::ALL),
-            u32::MAX
-        );
+        assert_eq!(weighted_frequency([1, 2, 3], FieldSet::only(Field::Path)), 4);
+        assert_eq!(weighted_frequency([u32::MAX, 0, 0], FieldSet::ALL), u32::MAX);
     }
 
     #[test]

@@ -19,11 +19,7 @@ fn texts_become_trees() {
         ("fox", "fox", "fox"),
         ("Red  FOX's", "red AND fox", "red OR fox"),
         ("a b OR c d", "(a AND b) OR (c AND d)", "a OR b OR c OR d"),
-        (
-            "a OR b AND c d",
-            "a OR (b AND c AND d)",
-            "a OR (b AND c) OR d",
-        ),
+        ("a OR b AND c d", "a OR (b AND c AND d)", "a OR (b AND c) OR d"),
         ("a b AND c", "a AND b AND c", "a OR (b AND c)"),
         ("a b NOT c", "a AND b AND NOT c", "(a OR b) AND NOT c"),
         ("a AND NOT b c", "a AND NOT b AND c", "(a AND NOT b) OR c"),
@@ -39,11 +35,7 @@ fn texts_become_trees() {
         ("a -(-b)", "a AND b", "a OR b"),
         ("NOT (NOT a AND NOT b)", "a OR b", "a OR b"),
         ("((a)) (b (c))", "a AND b AND c", "a OR b OR c"),
-        (
-            "a OR (b OR (c OR d))",
-            "a OR b OR c OR d",
-            "a OR b OR c OR d",
-        ),
+        ("a OR (b OR (c OR d))", "a OR b OR c OR d", "a OR b OR c OR d"),
         ("\"Red fox\"", "\"red fox\"", "\"red fox\""),
         ("\"red\" \"\" -\"\"", "red", "red"),
         (
@@ -58,33 +50,17 @@ fn texts_become_trees() {
             "(main AND r*) OR main OR \"a b\"",
         ),
         ("title:Fox", "title:fox", "title:fox"),
-        (
-            "path:\"a b\" body:fo*",
-            "path:\"a b\" AND body:fo*",
-            "path:\"a b\" OR body:fo*",
-        ),
-        (
-            "title:(a OR path:b)",
-            "title:a OR path:b",
-            "title:a OR path:b",
-        ),
+        ("path:\"a b\" body:fo*", "path:\"a b\" AND body:fo*", "path:\"a b\" OR body:fo*"),
+        ("title:(a OR path:b)", "title:a OR path:b", "title:a OR path:b"),
         (
             "title,path:a title: title:-x",
             "title,path:a AND title AND title:x",
             "title,path:a OR title OR title:x",
         ),
-        (
-            "and or not title:OR",
-            "and AND or AND not AND title:or",
-            "and OR or OR not OR title:or",
-        ),
+        ("and or not title:OR", "and AND or AND not AND title:or", "and OR or OR not OR title:or"),
         ("--- a AND --- () -.", "a", "a"),
         ("--verbose - x", "verbose AND x", "verbose OR x"),
-        (
-            "foo(bar)\"baz\"",
-            "foo AND bar AND baz",
-            "foo OR bar OR baz",
-        ),
+        ("foo(bar)\"baz\"", "foo AND bar AND baz", "foo OR bar OR baz"),
         ("東京都", "\"東京 都\"", "\"東京 都\""),
     ];
     for (text, all, any) in cases {
@@ -96,62 +72,18 @@ fn texts_become_trees() {
 #[test]
 fn errors_name_the_place() {
     let cases = [
-        (
-            "",
-            "the query has no word to search for at byte 0",
-            "QUERY_NO_WORDS",
-        ),
-        (
-            "--- () *",
-            "the query has no word to search for at byte 0",
-            "QUERY_NO_WORDS",
-        ),
-        (
-            "NOT .",
-            "the query has no word to search for at byte 0",
-            "QUERY_NO_WORDS",
-        ),
-        (
-            "some tea AND",
-            "expected a word after AND at byte 12",
-            "QUERY_SYNTAX",
-        ),
-        (
-            "a AND OR b",
-            "expected a word after AND at byte 6",
-            "QUERY_SYNTAX",
-        ),
-        (
-            "a NOT",
-            "expected a word after NOT at byte 5",
-            "QUERY_SYNTAX",
-        ),
-        (
-            "(a OR) b",
-            "expected a word after OR at byte 5",
-            "QUERY_SYNTAX",
-        ),
-        (
-            "OR a",
-            "expected a word before OR at byte 0",
-            "QUERY_SYNTAX",
-        ),
-        (
-            "a (AND b)",
-            "expected a word before AND at byte 3",
-            "QUERY_SYNTAX",
-        ),
+        ("", "the query has no word to search for at byte 0", "QUERY_NO_WORDS"),
+        ("--- () *", "the query has no word to search for at byte 0", "QUERY_NO_WORDS"),
+        ("NOT .", "the query has no word to search for at byte 0", "QUERY_NO_WORDS"),
+        ("some tea AND", "expected a word after AND at byte 12", "QUERY_SYNTAX"),
+        ("a AND OR b", "expected a word after AND at byte 6", "QUERY_SYNTAX"),
+        ("a NOT", "expected a word after NOT at byte 5", "QUERY_SYNTAX"),
+        ("(a OR) b", "expected a word after OR at byte 5", "QUERY_SYNTAX"),
+        ("OR a", "expected a word before OR at byte 0", "QUERY_SYNTAX"),
+        ("a (AND b)", "expected a word before AND at byte 3", "QUERY_SYNTAX"),
         ("é \"b", "the quote is not closed at byte 3", "QUERY_SYNTAX"),
-        (
-            "a (b (c)",
-            "the parenthesis is not closed at byte 2",
-            "QUERY_SYNTAX",
-        ),
-        (
-            "a) b",
-            "the parenthesis was not opened at byte 1",
-            "QUERY_SYNTAX",
-        ),
+        ("a (b (c)", "the parenthesis is not closed at byte 2", "QUERY_SYNTAX"),
+        ("a) b", "the parenthesis was not opened at byte 1", "QUERY_SYNTAX"),
         (
             "-a",
             "NOT needs something beside it that is searched for at byte 0",
@@ -170,11 +102,7 @@ fn errors_name_the_place() {
     ];
     for (text, message, reason) in cases {
         let error = parsed(text, MatchMode::All).expect_err(text);
-        assert_eq!(
-            (error.to_string().as_str(), error.reason()),
-            (message, reason),
-            "{text}"
-        );
+        assert_eq!((error.to_string().as_str(), error.reason()), (message, reason), "{text}");
         assert_eq!(error.class(), Class::Invalid);
     }
 }
@@ -186,20 +114,12 @@ fn literal_text_has_no_operators() {
     assert_eq!(node.to_string(), "not AND main AND rs AND or AND x");
     let node = of("a -b*", MatchMode::Any).expect("words");
     assert_eq!(node.to_string(), "a OR b");
-    assert_eq!(
-        of(" - ", MatchMode::All).expect_err("no word").reason(),
-        "QUERY_NO_WORDS"
-    );
+    assert_eq!(of(" - ", MatchMode::All).expect_err("no word").reason(), "QUERY_NO_WORDS");
 }
 
 #[test]
 fn limits_hold_at_the_edge() {
-    let limits = QueryLimits {
-        leaves_max: 10,
-        depth_max: 4,
-        parens_max: 6,
-        ..Default::default()
-    };
+    let limits = QueryLimits { leaves_max: 10, depth_max: 4, parens_max: 6, ..Default::default() };
     let reason = |text: &str| {
         parse(text, MatchMode::All, &limits, &Analyzer::new())
             .err()
@@ -208,29 +128,14 @@ fn limits_hold_at_the_edge() {
     assert_eq!(reason(&"a ".repeat(10)), None);
     assert_eq!(reason(&"a ".repeat(11)), Some(("QUERY_TOO_MANY_WORDS", 20)));
     assert_eq!(reason("a b c d e \"f g h i j\""), None);
-    assert_eq!(
-        reason("a b c d e f \"g h i j k\""),
-        Some(("QUERY_TOO_MANY_WORDS", 12))
-    );
+    assert_eq!(reason("a b c d e f \"g h i j k\""), Some(("QUERY_TOO_MANY_WORDS", 12)));
     assert_eq!(reason("a OR b (c OR d)"), None);
     assert_eq!(reason("a OR b (c OR d e)"), Some(("QUERY_TOO_DEEP", 0)));
-    assert_eq!(
-        reason(&format!("{}a{}", "(".repeat(6), ")".repeat(6))),
-        None
-    );
-    assert_eq!(
-        reason(&format!("{}a", "(".repeat(7))),
-        Some(("QUERY_TOO_DEEP", 6))
-    );
+    assert_eq!(reason(&format!("{}a{}", "(".repeat(6), ")".repeat(6))), None);
+    assert_eq!(reason(&format!("{}a", "(".repeat(7))), Some(("QUERY_TOO_DEEP", 6)));
     let text_bytes_max = limits.text_bytes_max;
-    assert_eq!(
-        reason(&format!("a{}", " ".repeat(text_bytes_max - 1))),
-        None
-    );
-    assert_eq!(
-        reason(&" ".repeat(text_bytes_max + 1)),
-        Some(("QUERY_TOO_LONG", text_bytes_max))
-    );
+    assert_eq!(reason(&format!("a{}", " ".repeat(text_bytes_max - 1))), None);
+    assert_eq!(reason(&" ".repeat(text_bytes_max + 1)), Some(("QUERY_TOO_LONG", text_bytes_max)));
 }
 
 /// On a small stack and at the hard caps: parsing, printing, checking and dropping.
@@ -246,10 +151,7 @@ fn nothing_overflows_the_stack() {
         let nested = |levels: usize| {
             let mut text = String::from("x");
             for level in 0..levels {
-                text = format!(
-                    "(a {} {text})",
-                    if level % 2 == 0 { "OR" } else { "AND NOT" }
-                );
+                text = format!("(a {} {text})", if level % 2 == 0 { "OR" } else { "AND NOT" });
             }
             text
         };
@@ -268,12 +170,7 @@ fn nothing_overflows_the_stack() {
             let node = parse(&text, MatchMode::Any, &huge, &analyzer).expect("within the caps");
             assert!(node.scoring_leaves().len() >= 512);
         }
-        for text in [
-            "NOT ".repeat(2000),
-            "(".repeat(8000),
-            "-".repeat(8000),
-            "-(".repeat(4000),
-        ] {
+        for text in ["NOT ".repeat(2000), "(".repeat(8000), "-".repeat(8000), "-(".repeat(4000)] {
             parse(&text, MatchMode::Any, &huge, &analyzer).expect_err("no query");
         }
     };
@@ -287,10 +184,7 @@ fn nothing_overflows_the_stack() {
 
 #[test]
 fn malformed_trees_are_refused() {
-    let leaf = || Node::Term {
-        fields: FieldSet::ALL,
-        token: "a".into(),
-    };
+    let leaf = || Node::Term { fields: FieldSet::ALL, token: "a".into() };
     let not = |node| Node::Not(Box::new(node));
     let bad = [
         Node::And(vec![]),
@@ -299,27 +193,15 @@ fn malformed_trees_are_refused() {
         Node::Or(vec![leaf(), not(leaf())]),
         Node::And(vec![not(leaf()), not(leaf())]),
         Node::And(vec![leaf(), not(not(leaf()))]),
-        Node::Phrase {
-            fields: FieldSet::ALL,
-            tokens: vec!["a".into()],
-        },
-        Node::Term {
-            fields: FieldSet::ALL,
-            token: String::new(),
-        },
-        Node::Prefix {
-            fields: FieldSet::ALL,
-            prefix: "a".repeat(129),
-        },
+        Node::Phrase { fields: FieldSet::ALL, tokens: vec!["a".into()] },
+        Node::Term { fields: FieldSet::ALL, token: String::new() },
+        Node::Prefix { fields: FieldSet::ALL, prefix: "a".repeat(129) },
         Node::Or(vec![leaf(); 65]),
         (0..16).fold(leaf(), |node, _| Node::Or(vec![node])),
     ];
     for node in bad {
         let error = validate(&node, &QueryLimits::default()).expect_err("malformed");
-        assert_eq!(
-            (error.class(), error.reason()),
-            (Class::Invalid, "QUERY_TREE_INVALID")
-        );
+        assert_eq!((error.class(), error.reason()), (Class::Invalid, "QUERY_TREE_INVALID"));
     }
     let good = (0..15).fold(leaf(), |node, _| Node::Or(vec![node]));
     validate(&good, &QueryLimits::default()).expect("16 levels");

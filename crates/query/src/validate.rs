@@ -54,11 +54,7 @@ impl TreeError {
 
 /// Checks what [`Node`] promises about a well-formed tree, and the limits on depth and leaves.
 pub fn validate(node: &Node, limits: &QueryLimits) -> Result<(), TreeError> {
-    let QueryLimits {
-        leaves_max,
-        depth_max,
-        ..
-    } = limits.capped();
+    let QueryLimits { leaves_max, depth_max, .. } = limits.capped();
     let mut leaves = 0;
     // An explicit stack: the tree may be as deep as its decoder allows.
     let mut stack = vec![(node, 1, false)];
@@ -73,11 +69,7 @@ pub fn validate(node: &Node, limits: &QueryLimits) -> Result<(), TreeError> {
                 }
                 let is_not_allowed = matches!(node, Node::And(_))
                     && children.iter().any(|child| !matches!(child, Node::Not(_)));
-                stack.extend(
-                    children
-                        .iter()
-                        .map(|child| (child, depth + 1, is_not_allowed)),
-                );
+                stack.extend(children.iter().map(|child| (child, depth + 1, is_not_allowed)));
             }
             Node::Not(child) => {
                 if !is_not_allowed {

@@ -57,12 +57,7 @@ impl Model {
     fn is_last_owner(&self, user: &UserId, name: &NamespaceName) -> bool {
         self.namespaces.get(name).is_some_and(|life| {
             life.members.get(user) == Some(&Right::Owner)
-                && life
-                    .members
-                    .values()
-                    .filter(|right| **right == Right::Owner)
-                    .count()
-                    == 1
+                && life.members.values().filter(|right| **right == Right::Owner).count() == 1
         })
     }
 
@@ -97,10 +92,7 @@ async fn apply(catalog: &dyn Catalog, model: &mut Model, history: u8, step: &Ste
         }
         Step::DeleteUser(n) => {
             let id = history_user(history, *n);
-            let owns = model
-                .namespaces
-                .keys()
-                .any(|name| model.is_last_owner(&id, name));
+            let owns = model.namespaces.keys().any(|name| model.is_last_owner(&id, name));
             let outcome = catalog.delete_user(&id).await;
             assert_eq!(outcome.is_ok(), !owns);
             if outcome.is_ok() {
@@ -118,13 +110,7 @@ async fn apply(catalog: &dyn Catalog, model: &mut Model, history: u8, step: &Ste
             if let Ok(made) = outcome {
                 let members = BTreeMap::from([(owner, Right::Owner)]);
                 model.lives.push((name.clone(), made.incarnation));
-                model.namespaces.insert(
-                    name,
-                    Life {
-                        incarnation: made.incarnation,
-                        members,
-                    },
-                );
+                model.namespaces.insert(name, Life { incarnation: made.incarnation, members });
             }
         }
         Step::Delete { name } => {
@@ -162,27 +148,17 @@ async fn check(catalog: &dyn Catalog, model: &Model, history: u8) {
     for n in 0..3 {
         let id = history_user(history, n);
         let readable = model.readable(&id);
-        let scope = catalog
-            .readable_namespaces(&id, None, 100)
-            .await
-            .expect("scope");
+        let scope = catalog.readable_namespaces(&id, None, 100).await.expect("scope");
         let scope: Vec<_> = scope.into_iter().map(|n| (n.name, n.incarnation)).collect();
         assert_eq!(scope, readable, "scope of {id}");
         let verdicts = catalog.may_read(&id, &model.lives).await.expect("check");
         for (life, verdict) in model.lives.iter().zip(verdicts) {
-            assert_eq!(
-                verdict,
-                readable.contains(life),
-                "second check of {id} and {life:?}"
-            );
+            assert_eq!(verdict, readable.contains(life), "second check of {id} and {life:?}");
         }
         for n in 0..4 {
             let name = history_name(history, n);
             let right = catalog.right_of(&id, &name).await.expect("read");
-            let expected = model
-                .namespaces
-                .get(&name)
-                .and_then(|life| life.members.get(&id));
+            let expected = model.namespaces.get(&name).and_then(|life| life.members.get(&id));
             assert_eq!(right, expected.copied(), "right of {id} in {name:?}");
         }
     }
@@ -196,10 +172,7 @@ pub(crate) async fn scope_and_second_check_agree(harness: &dyn Harness) {
     let mut catalog: Arc<dyn Catalog> = harness.open().await;
     let mut granted_after_rebirth = 0;
     for history in 0..HISTORIES {
-        let steps = histories
-            .new_tree(&mut runner)
-            .expect("generated")
-            .current();
+        let steps = histories.new_tree(&mut runner).expect("generated").current();
         let mut model = Model::default();
         for step in &steps {
             if matches!(step, Step::Reopen) {
@@ -211,8 +184,5 @@ pub(crate) async fn scope_and_second_check_agree(harness: &dyn Harness) {
         }
         granted_after_rebirth += usize::from(model.lives.len() > model.namespaces.len());
     }
-    assert!(
-        granted_after_rebirth > 0,
-        "no history ended a life: the test tests too little"
-    );
+    assert!(granted_after_rebirth > 0, "no history ended a life: the test tests too little");
 }

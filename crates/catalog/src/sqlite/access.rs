@@ -18,10 +18,7 @@ pub(super) async fn readable(
     let count_max = Limits::GRANT_NAMESPACES_MAX;
     if let Some(names) = filter {
         if names.len() > count_max {
-            return Err(CatalogError::TooMany {
-                count: names.len(),
-                count_max,
-            });
+            return Err(CatalogError::TooMany { count: names.len(), count_max });
         }
         if names.is_empty() {
             return Ok(Vec::new());

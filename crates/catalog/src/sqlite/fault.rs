@@ -11,15 +11,9 @@ const SQLITE_NOTADB: i32 = 26;
 pub(super) fn failed(action: &'static str) -> impl FnOnce(sqlx::Error) -> CatalogError {
     move |error| {
         if is_corruption(&error) {
-            CatalogError::Corrupt {
-                action,
-                source: Box::new(error),
-            }
+            CatalogError::Corrupt { action, source: Box::new(error) }
         } else {
-            CatalogError::Unavailable {
-                action,
-                source: Some(Box::new(error)),
-            }
+            CatalogError::Unavailable { action, source: Some(Box::new(error)) }
         }
     }
 }
@@ -28,33 +22,21 @@ pub(super) fn failed(action: &'static str) -> impl FnOnce(sqlx::Error) -> Catalo
 pub(super) fn commit_failed(action: &'static str) -> impl FnOnce(sqlx::Error) -> CatalogError {
     move |error| {
         if is_corruption(&error) {
-            CatalogError::Corrupt {
-                action,
-                source: Box::new(error),
-            }
+            CatalogError::Corrupt { action, source: Box::new(error) }
         } else {
-            CatalogError::OutcomeUnknown {
-                action,
-                source: Some(Box::new(error)),
-            }
+            CatalogError::OutcomeUnknown { action, source: Some(Box::new(error)) }
         }
     }
 }
 
 /// A stored value that no writer of ours can have written.
 pub(super) fn corrupt(action: &'static str, cause: impl Into<Cause>) -> CatalogError {
-    CatalogError::Corrupt {
-        action,
-        source: cause.into(),
-    }
+    CatalogError::Corrupt { action, source: cause.into() }
 }
 
 fn is_corruption(error: &sqlx::Error) -> bool {
     if let sqlx::Error::Database(database) = error {
-        let primary = database
-            .code()
-            .and_then(|code| code.parse::<i32>().ok())
-            .map(|c| c & 0xff);
+        let primary = database.code().and_then(|code| code.parse::<i32>().ok()).map(|c| c & 0xff);
         return matches!(primary, Some(SQLITE_CORRUPT | SQLITE_NOTADB));
     }
     matches!(

@@ -30,9 +30,7 @@ pub(super) async fn grant(
             .await
             .map_err(failed(ACTION))?;
     let Some(incarnation) = incarnation else {
-        return Err(CatalogError::NoSuchNamespace {
-            name: namespace.clone(),
-        });
+        return Err(CatalogError::NoSuchNamespace { name: namespace.clone() });
     };
     if right != Right::Owner {
         keep_an_owner(ACTION, &mut tx, user, namespace).await?;
@@ -89,9 +87,7 @@ pub(super) async fn list(
             .await
             .map_err(failed(ACTION))?;
     let Some(incarnation) = incarnation else {
-        return Err(CatalogError::NoSuchNamespace {
-            name: namespace.clone(),
-        });
+        return Err(CatalogError::NoSuchNamespace { name: namespace.clone() });
     };
     let found: Vec<(String, i64)> = sqlx::query_as(
         "SELECT user_id, access FROM memberships
@@ -107,10 +103,7 @@ pub(super) async fn list(
     found
         .into_iter()
         .map(|(user, access)| {
-            Ok(Member {
-                user: rows::user_id(ACTION, &user)?,
-                right: rows::right(ACTION, access)?,
-            })
+            Ok(Member { user: rows::user_id(ACTION, &user)?, right: rows::right(ACTION, access)? })
         })
         .collect()
 }
@@ -130,10 +123,7 @@ async fn keep_an_owner(
     .await
     .map_err(failed(action))?;
     if owners.len() == 1 && owners.iter().any(|owner| owner == user.as_str()) {
-        return Err(CatalogError::LastOwner {
-            user: user.clone(),
-            namespace: namespace.clone(),
-        });
+        return Err(CatalogError::LastOwner { user: user.clone(), namespace: namespace.clone() });
     }
     Ok(())
 }

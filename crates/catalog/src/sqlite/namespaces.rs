@@ -21,9 +21,7 @@ pub(super) async fn create(
         .await
         .map_err(failed(ACTION))?;
     if known.is_none() {
-        return Err(CatalogError::NoSuchUser {
-            user: owner.clone(),
-        });
+        return Err(CatalogError::NoSuchUser { user: owner.clone() });
     }
     let incarnation: i64 = sqlx::query_scalar(
         "UPDATE sequences SET value = value + 1 WHERE name = 'incarnation' RETURNING value",

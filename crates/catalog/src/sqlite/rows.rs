@@ -94,8 +94,6 @@ pub(super) fn number(action: &'static str, stored: i64) -> Result<u64, CatalogEr
 
 /// A time as it is stored.
 pub(super) fn stored_time(unix_ms: u64) -> Result<i64, CatalogError> {
-    i64::try_from(unix_ms).map_err(|_| CatalogError::Invalid {
-        what: "time",
-        reason: "is too far in the future",
-    })
+    i64::try_from(unix_ms)
+        .map_err(|_| CatalogError::Invalid { what: "time", reason: "is too far in the future" })
 }

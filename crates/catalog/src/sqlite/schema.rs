@@ -16,10 +16,7 @@ const STEPS: [&str; 1] = [include_str!("schema_1.sql")];
 /// Brings the schema to the newest version, in one transaction.
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), CatalogError> {
     const ACTION: &str = "prepare the catalog's tables";
-    let mut tx = connection
-        .begin_with("BEGIN IMMEDIATE")
-        .await
-        .map_err(failed(ACTION))?;
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed(ACTION))?;
     let application_id: i64 = sqlx::query_scalar("PRAGMA application_id")
         .fetch_one(&mut *tx)
         .await
@@ -36,25 +33,17 @@ pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), Cat
     let is_new = application_id == 0 && found == 0 && tables == 0;
     let supported = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
     if !is_new && (application_id != APPLICATION_ID || found > supported || found < 1) {
-        return Err(CatalogError::OtherVersion {
-            application_id,
-            found,
-            supported,
-        });
+        return Err(CatalogError::OtherVersion { application_id, found, supported });
     }
     let mut version = 0;
     for step in STEPS {
         version += 1;
         if version > found {
-            tx.execute(sqlx::raw_sql(step))
-                .await
-                .map_err(failed(ACTION))?;
+            tx.execute(sqlx::raw_sql(step)).await.map_err(failed(ACTION))?;
         }
     }
     // Pragmas take no bound values; both are numbers of ours.
     let mark = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}");
-    tx.execute(sqlx::raw_sql(AssertSqlSafe(mark)))
-        .await
-        .map_err(failed(ACTION))?;
+    tx.execute(sqlx::raw_sql(AssertSqlSafe(mark))).await.map_err(failed(ACTION))?;
     tx.commit().await.map_err(commit_failed(ACTION))
 }

@@ -17,10 +17,7 @@ pub(super) async fn may_read(
 ) -> Result<Vec<bool>, CatalogError> {
     let count_max = Limits::GRANT_NAMESPACES_MAX;
     if namespaces.len() > count_max {
-        return Err(CatalogError::TooMany {
-            count: namespaces.len(),
-            count_max,
-        });
+        return Err(CatalogError::TooMany { count: namespaces.len(), count_max });
     }
     // One transaction, so that all entries are judged by the same state.
     let mut tx = catalog.read.begin().await.map_err(failed(ACTION))?;

@@ -13,43 +13,26 @@ use crate::{Catalog, CatalogError};
 catalog_conformance!(SqliteHarness::new());
 
 async fn raw(path: &std::path::Path, sql: &str) {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true);
-    let mut connection = SqliteConnection::connect_with(&options)
-        .await
-        .expect("connects");
-    connection
-        .execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned())))
-        .await
-        .expect("runs");
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let mut connection = SqliteConnection::connect_with(&options).await.expect("connects");
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.expect("runs");
     connection.close().await.expect("closes");
 }
 
 #[tokio::test]
 async fn commits_are_synced_and_keys_enforced() {
     let dir = tempfile::tempdir().expect("temporary folder");
-    let catalog = SqliteCatalog::open(&dir.path().join("c"))
-        .await
-        .expect("opens");
+    let catalog = SqliteCatalog::open(&dir.path().join("c")).await.expect("opens");
     for pool in [&catalog.write, &catalog.read] {
-        let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
-            .fetch_one(pool)
-            .await
-            .expect("reads");
-        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
-            .fetch_one(pool)
-            .await
-            .expect("reads");
-        let foreign_keys: i64 = sqlx::query_scalar("PRAGMA foreign_keys")
-            .fetch_one(pool)
-            .await
-            .expect("reads");
+        let journal: String =
+            sqlx::query_scalar("PRAGMA journal_mode").fetch_one(pool).await.expect("reads");
+        let synchronous: i64 =
+            sqlx::query_scalar("PRAGMA synchronous").fetch_one(pool).await.expect("reads");
+        let foreign_keys: i64 =
+            sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(pool).await.expect("reads");
         assert_eq!((&*journal, synchronous, foreign_keys), ("wal", 2, 1));
     }
-    let refused = sqlx::query("DELETE FROM users")
-        .execute(&catalog.read)
-        .await;
+    let refused = sqlx::query("DELETE FROM users").execute(&catalog.read).await;
     assert!(refused.is_err(), "readers cannot write");
 }
 
@@ -68,30 +51,14 @@ async fn other_programs_and_newer_versions_are_refused() {
     let foreign = dir.path().join("foreign");
     raw(&foreign, "CREATE TABLE songs (title TEXT)").await;
     let error = SqliteCatalog::open(&foreign).await.expect_err("must fail");
-    assert!(
-        matches!(
-            error,
-            CatalogError::OtherVersion {
-                application_id: 0,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert!(matches!(error, CatalogError::OtherVersion { application_id: 0, .. }), "{error:?}");
 
     let newer = dir.path().join("newer");
-    SqliteCatalog::open(&newer)
-        .await
-        .expect("opens")
-        .close()
-        .await;
+    SqliteCatalog::open(&newer).await.expect("opens").close().await;
     raw(&newer, "PRAGMA user_version = 99").await;
     let error = SqliteCatalog::open(&newer).await.expect_err("must fail");
     assert_eq!(error.class(), Class::Precondition);
-    assert!(
-        matches!(error, CatalogError::OtherVersion { found: 99, .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, CatalogError::OtherVersion { found: 99, .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -107,36 +74,15 @@ async fn rows_nobody_wrote_are_corrupt() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let path = dir.path().join("c");
     let catalog = SqliteCatalog::open(&path).await.expect("opens");
-    catalog
-        .create_user(&user("ada"), "Ada", 1)
-        .await
-        .expect("created");
-    catalog
-        .create_namespace(&name("a"), &user("ada"), 1)
-        .await
-        .expect("created");
+    catalog.create_user(&user("ada"), "Ada", 1).await.expect("created");
+    catalog.create_namespace(&name("a"), &user("ada"), 1).await.expect("created");
     raw(&path, "UPDATE users SET created_at_unix_ms = -1").await;
     let error = catalog.get_user(&user("ada")).await.expect_err("must fail");
     assert_eq!(error.class(), Class::Corrupt);
-    raw(
-        &path,
-        "PRAGMA ignore_check_constraints = 1; UPDATE memberships SET access = 9",
-    )
-    .await;
-    let error = catalog
-        .right_of(&user("ada"), &name("a"))
-        .await
-        .expect_err("must fail");
+    raw(&path, "PRAGMA ignore_check_constraints = 1; UPDATE memberships SET access = 9").await;
+    let error = catalog.right_of(&user("ada"), &name("a")).await.expect_err("must fail");
     assert_eq!(error.class(), Class::Corrupt);
-    let life = catalog
-        .get_namespace(&name("a"))
-        .await
-        .expect("read")
-        .expect("there")
-        .incarnation;
-    let verdicts = catalog
-        .may_read(&user("ada"), &[(name("a"), life)])
-        .await
-        .expect("check");
+    let life = catalog.get_namespace(&name("a")).await.expect("read").expect("there").incarnation;
+    let verdicts = catalog.may_read(&user("ada"), &[(name("a"), life)]).await.expect("check");
     assert_eq!(verdicts, [false], "an unknown right is no right");
 }

@@ -89,10 +89,7 @@ pub(super) async fn delete(
     .map_err(failed(ACTION))?;
     if let Some(name) = sole_owner_of {
         let namespace = rows::namespace_name(ACTION, &name)?;
-        return Err(CatalogError::LastOwner {
-            user: id.clone(),
-            namespace,
-        });
+        return Err(CatalogError::LastOwner { user: id.clone(), namespace });
     }
     let deleted = sqlx::query_as(
         "DELETE FROM users WHERE id = ? RETURNING id, display_name, created_at_unix_ms",

@@ -93,9 +93,7 @@ impl<'q> Matcher<'q> {
         if self.hits.len() >= HITS_MAX {
             return;
         }
-        let Token {
-            text, start, end, ..
-        } = token;
+        let Token { text, start, end, .. } = token;
         if let Some(&leaf) = self.terms.get(text) {
             self.hits.push(Hit { start, end, leaf });
         }
@@ -110,23 +108,15 @@ impl<'q> Matcher<'q> {
         if self.latest.len() == self.latest_max {
             self.latest.pop_front();
         }
-        self.latest
-            .push_back((self.words.get(text).copied(), start, end));
+        self.latest.push_back((self.words.get(text).copied(), start, end));
         for (phrase, leaf) in &self.phrases {
             let Some(first) = self.latest.len().checked_sub(phrase.len()) else {
                 continue;
             };
             let latest = self.latest.iter().skip(first);
-            if latest
-                .zip(phrase)
-                .all(|(&(word, ..), &wanted)| word == Some(wanted))
-            {
+            if latest.zip(phrase).all(|(&(word, ..), &wanted)| word == Some(wanted)) {
                 let start = self.latest.get(first).map_or(start, |&(_, start, _)| start);
-                self.hits.push(Hit {
-                    start,
-                    end,
-                    leaf: *leaf,
-                });
+                self.hits.push(Hit { start, end, leaf: *leaf });
             }
         }
     }

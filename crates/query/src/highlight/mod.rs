@@ -54,30 +54,20 @@ pub fn fragments(
 /// The beginning of a text, for when nothing in it is to be highlighted.
 #[must_use]
 pub fn beginning(text: &str, fragment_bytes: usize) -> Fragment {
-    cut(
-        text,
-        0..window::end_at_word(text, 0, 0, fragment_bytes),
-        &[],
-    )
+    cut(text, 0..window::end_at_word(text, 0, 0, fragment_bytes), &[])
 }
 
 /// The source range as a fragment with the hits inside it.
 fn cut(text: &str, source: Range<usize>, hits: &[hits::Hit]) -> Fragment {
     let first = hits.partition_point(|hit| hit.start < source.start);
-    let mut hits = hits[first..]
-        .iter()
-        .take_while(|hit| hit.start < source.end)
-        .peekable();
+    let mut hits = hits[first..].iter().take_while(|hit| hit.start < source.end).peekable();
     let mut fragment = Fragment {
         text: String::with_capacity(source.len()),
         ranges: Vec::new(),
         start_in_source: source.start,
     };
     let mut highlighted_to = 0;
-    for (at, c) in text[source.clone()]
-        .char_indices()
-        .map(|(at, c)| (source.start + at, c))
-    {
+    for (at, c) in text[source.clone()].char_indices().map(|(at, c)| (source.start + at, c)) {
         while let Some(hit) = hits.next_if(|hit| hit.start <= at) {
             highlighted_to = highlighted_to.max(hit.end);
         }

@@ -4,28 +4,15 @@ use super::*;
 use crate::{MatchMode, QueryLimits, parse};
 
 fn query(text: &str) -> Node {
-    parse(
-        text,
-        MatchMode::Any,
-        &QueryLimits::default(),
-        &Analyzer::new(),
-    )
-    .expect("a query")
+    parse(text, MatchMode::Any, &QueryLimits::default(), &Analyzer::new()).expect("a query")
 }
 
 /// Fragments of a body with `[` and `]` around what is highlighted.
 fn marked(text: &str, asked: &str, fragments_max: usize, bytes: usize) -> Vec<String> {
-    fragments(
-        text,
-        &query(asked),
-        Field::Body,
-        &Analyzer::new(),
-        fragments_max,
-        bytes,
-    )
-    .iter()
-    .map(mark)
-    .collect()
+    fragments(text, &query(asked), Field::Body, &Analyzer::new(), fragments_max, bytes)
+        .iter()
+        .map(mark)
+        .collect()
 }
 
 fn mark(fragment: &Fragment) -> String {
@@ -40,21 +27,9 @@ fn mark(fragment: &Fragment) -> String {
 #[test]
 fn a_short_text_is_shown_whole() {
     let cases = [
-        (
-            "The Red Foxes of Café",
-            "red fox* cafe",
-            "The [Red] [Foxes] of [Café]",
-        ),
-        (
-            "The kernel's\n\n  heap\t",
-            "heap kernel",
-            "The [kernel]'s [heap]",
-        ),
-        (
-            "red fox, fox red, red\nfox",
-            "\"red fox\"",
-            "[red fox], fox red, [red fox]",
-        ),
+        ("The Red Foxes of Café", "red fox* cafe", "The [Red] [Foxes] of [Café]"),
+        ("The kernel's\n\n  heap\t", "heap kernel", "The [kernel]'s [heap]"),
+        ("red fox, fox red, red\nfox", "\"red fox\"", "[red fox], fox red, [red fox]"),
         ("red fox", "title:fox red", "[red] fox"),
         ("red fox", "red -fox", "[red] fox"),
         ("red red fox", "\"red red fox\" red", "[red red fox]"),
@@ -63,11 +38,7 @@ fn a_short_text_is_shown_whole() {
         ("main.rs", "main.rs", "[main.rs]"),
     ];
     for (text, asked, expected) in cases {
-        let expected = if asked.starts_with("\"red red") {
-            "[red red fox]"
-        } else {
-            expected
-        };
+        let expected = if asked.starts_with("\"red red") { "[red red fox]" } else { expected };
         assert_eq!(marked(text, asked, 3, 200), [expected], "{text} / {asked}");
     }
 }
@@ -78,10 +49,7 @@ fn nothing_found_is_no_fragment() {
     assert_eq!(marked("", "wolf", 3, 200), [""; 0]);
     assert_eq!(marked("red fox", "fox", 0, 200), [""; 0]);
     let start = beginning("  The quick brown fox jumps over", 20);
-    assert_eq!(
-        (start.text.as_str(), start.ranges.len()),
-        ("The quick brown", 0)
-    );
+    assert_eq!((start.text.as_str(), start.ranges.len()), ("The quick brown", 0));
 }
 
 #[test]
@@ -94,24 +62,19 @@ fn the_best_fragments_come_first() {
     assert!(found[1].contains("[bear]"), "{found:?}");
     assert!(found[2].contains("[fox] [fox]"), "{found:?}");
     for fragment in &found {
-        assert!(fragment.split(' ').all(|word| {
-            text.split(' ')
-                .any(|whole| whole == word.trim_matches(['[', ']']))
-        }));
+        assert!(
+            fragment.split(' ').all(|word| {
+                text.split(' ').any(|whole| whole == word.trim_matches(['[', ']']))
+            })
+        );
     }
 }
 
 #[test]
 fn work_is_bounded() {
     let text = "fox ".repeat(1_000_000);
-    let found = fragments(
-        &text,
-        &query("fox f* fo* \"fox fox\""),
-        Field::Body,
-        &Analyzer::new(),
-        5,
-        100,
-    );
+    let found =
+        fragments(&text, &query("fox f* fo* \"fox fox\""), Field::Body, &Analyzer::new(), 5, 100);
     assert_eq!(found.len(), 5);
     let late = "x ".repeat(ANALYZED_BYTES_MAX) + "fox";
     assert_eq!(marked(&late, "fox", 1, 100), [""; 0]);

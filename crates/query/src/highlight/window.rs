@@ -50,11 +50,8 @@ fn best_window(
     shown: &HashSet<usize>,
     fragment_bytes: usize,
 ) -> Option<Range<usize>> {
-    let is_taken = |hit: &Hit| {
-        chosen
-            .iter()
-            .any(|range| hit.start < range.end && range.start < hit.end)
-    };
+    let is_taken =
+        |hit: &Hit| chosen.iter().any(|range| hit.start < range.end && range.start < hit.end);
     let mut best: Option<((usize, usize, usize), Range<usize>)> = None;
     // The window is `hits[start..end]`; how often it has each leaf, and how many not shown yet.
     let mut leaves: HashMap<usize, usize> = HashMap::new();
@@ -100,9 +97,7 @@ fn widen(text: &str, hits: &[Hit], fragment_bytes: usize) -> Range<usize> {
     let last = hits.iter().map(|hit| hit.end).max().unwrap_or(first);
     let spare = fragment_bytes.saturating_sub(last - first);
     // A little more is shown after than before, as reading goes on there.
-    let start = first
-        .saturating_sub(spare / 3)
-        .min(text.len() - fragment_bytes);
+    let start = first.saturating_sub(spare / 3).min(text.len() - fragment_bytes);
     let start = start_at_word(text, start, first);
     start..end_at_word(text, start, last, fragment_bytes)
 }
@@ -113,9 +108,8 @@ fn start_at_word(text: &str, start: usize, first: usize) -> usize {
     if start == 0 || text[..start].ends_with(char::is_whitespace) {
         return start;
     }
-    let near = text
-        .floor_char_boundary(start.saturating_add(WORD_SEARCH_BYTES))
-        .clamp(start, first);
+    let near =
+        text.floor_char_boundary(start.saturating_add(WORD_SEARCH_BYTES)).clamp(start, first);
     text[start..near]
         .char_indices()
         .find(|(_, c)| c.is_whitespace())
@@ -125,17 +119,11 @@ fn start_at_word(text: &str, start: usize, first: usize) -> usize {
 /// The end of the last word within `bytes` of `start`, if near and not before `last`, else the last
 /// character's.
 pub(super) fn end_at_word(text: &str, start: usize, last: usize, bytes: usize) -> usize {
-    let end = text
-        .floor_char_boundary(start.saturating_add(bytes))
-        .max(start);
+    let end = text.floor_char_boundary(start.saturating_add(bytes)).max(start);
     if end == text.len() || text[end..].starts_with(char::is_whitespace) {
         return end;
     }
-    let near = text
-        .floor_char_boundary(end.saturating_sub(WORD_SEARCH_BYTES))
-        .max(last)
-        .clamp(start, end);
-    text[near..end]
-        .rfind(char::is_whitespace)
-        .map_or(end, |at| near + at)
+    let near =
+        text.floor_char_boundary(end.saturating_sub(WORD_SEARCH_BYTES)).max(last).clamp(start, end);
+    text[near..end].rfind(char::is_whitespace).map_or(end, |at| near + at)
 }
