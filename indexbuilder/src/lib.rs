@@ -1,1 +1,36 @@
-//! Placeholder.
+//! The indexing side. Its `serve` part is here: the gateway every write comes through, and the
+//! accounts that say who may write where.
+//!
+//! ```text
+//! IngestService.Write ─► caller ─► validate ─► rights ─► record ─► log partition ─► ack, token
+//! CatalogService ──────► caller ─► accounts ─► catalog
+//!                                     └─ deleted namespaces ─► deletions ─► log, "logged" in the catalog
+//! ```
+//!
+//! A write is acknowledged once the log has it durably; it says nothing about when it is found.
+//! Nothing here reads documents. Not yet: back-pressure from replicas that lag behind.
+
+#![allow(
+    clippy::result_large_err,
+    reason = "a refusal carries its details; it is made once and goes straight to the transport"
+)]
+
+mod accounts;
+mod caller;
+mod config;
+mod deletions;
+mod error;
+mod grpc;
+mod in_flight;
+mod index_builder;
+mod ingest;
+mod pages;
+mod record;
+mod rights;
+pub mod validate;
+
+pub use config::{Config, RawConfig};
+pub use error::IndexBuilderError;
+pub use grpc::{CatalogGrpc, IngestGrpc};
+pub use index_builder::IndexBuilder;
+pub use ingest::{BATCH_BYTES_MAX, BATCH_WRITES_MAX};

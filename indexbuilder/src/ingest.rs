@@ -1,0 +1,245 @@
+//! The write path: check, find the partition, append, acknowledge when durable.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use nautilus_catalog::Catalog;
+use nautilus_identity::{ConsistencyToken, LogIdentity as TokenLog, TokenKey};
+use nautilus_mutation_log::{LogError, MutationLog};
+use nautilus_proto::ingest::v1::{WriteError, WriteRequest, WriteResponse, WriteResult};
+use nautilus_service::status::{code_of, error_chain};
+use nautilus_service::{Clock, RpcError};
+use nautilus_types::{Class, NamespaceName, Offset, PartitionId, PartitionMap};
+use prost::Message as _;
+
+use crate::caller::Caller;
+use crate::error::append_failure;
+use crate::in_flight::InFlight;
+use crate::record::Origin;
+use crate::rights::{Writable, writable};
+use crate::validate::{ValidOperation, ValidWrite, Violation, validate};
+
+/// Writes in one batch.
+pub const BATCH_WRITES_MAX: usize = 1_000;
+/// One batch, encoded, in bytes.
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Takes batches of writes.
+pub(crate) struct Ingest {
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) log: Arc<dyn MutationLog>,
+    pub(crate) map: PartitionMap,
+    pub(crate) token_key: Arc<TokenKey>,
+    pub(crate) in_flight: InFlight,
+    pub(crate) clock: Clock,
+}
+
+/// Records on their way to one partition, in the order sent.
+#[derive(Default)]
+struct Batch {
+    /// Place of each record's write in the request.
+    indexes: Vec<usize>,
+    payloads: Vec<Bytes>,
+}
+
+impl Ingest {
+    /// Answers once every write is durable or refused. Dropping it leaves the outcome of what was
+    /// being appended unknown.
+    pub(crate) async fn write(
+        &self,
+        caller: &Caller,
+        request: WriteRequest,
+        trace_context: &str,
+    ) -> Result<WriteResponse, RpcError> {
+        let bytes = request.encoded_len();
+        check_batch(request.writes.len(), bytes)?;
+        let _place = self.in_flight.admit(bytes)?;
+
+        let writes: Vec<_> = request.writes.into_iter().map(validate).collect();
+        let names = writes.iter().flatten().map(|write| write.namespace.clone()).collect();
+        let rights = writable(&*self.catalog, &caller.user, names).await;
+        let origin = Origin {
+            log: self.log.identity(),
+            trace_context,
+            accepted_unix_ms: self.clock.unix_ms(),
+        };
+        let mut results = Vec::with_capacity(writes.len());
+        let mut batches = BTreeMap::<PartitionId, Batch>::new();
+        for (index, write) in writes.into_iter().enumerate() {
+            let accepted = write.map_err(violation).and_then(|write| {
+                let partition = self.map.partition_of(&write.namespace);
+                let hash = hash_of(&write);
+                Ok((partition, hash, accept(&origin, &rights, write)?))
+            });
+            results.push(match accepted {
+                Ok((partition, content_hash, payload)) => {
+                    let batch = batches.entry(partition).or_default();
+                    batch.indexes.push(index);
+                    batch.payloads.push(payload);
+                    WriteResult { error: None, content_hash }
+                }
+                Err(error) => refused(error),
+            });
+        }
+        check_width(batches.len())?;
+        let token = self.append(batches, &mut results).await;
+        let identity = self.log.identity();
+        let token_log =
+            TokenLog { cluster_id: identity.cluster_id, generation: identity.generation };
+        let consistency_token = token.seal(&self.token_key, &token_log).map_err(|error| {
+            RpcError::new(error.class(), error.reason(), "the writes were made").caused_by(error)
+        })?;
+        Ok(WriteResponse { results, consistency_token })
+    }
+
+    /// Appends to all partitions at once; the results of those that fail become errors.
+    async fn append(
+        &self,
+        batches: BTreeMap<PartitionId, Batch>,
+        results: &mut [WriteResult],
+    ) -> ConsistencyToken {
+        let appends = batches.into_iter().map(|(partition, batch)| async move {
+            let appended = self.log.append_batch(partition, batch.payloads).await;
+            (partition, batch.indexes, appended)
+        });
+        let mut token = ConsistencyToken::new();
+        for (partition, indexes, appended) in join_all(appends).await {
+            match appended {
+                Ok(offsets) => {
+                    let next = offsets.last().copied().map_or(Offset(0), Offset::next);
+                    // The number of partitions was checked before.
+                    token.require(partition, next);
+                }
+                Err(error) => {
+                    log_failure(partition, &error);
+                    for index in indexes {
+                        if let Some(result) = results.get_mut(index) {
+                            *result = refused(append_error(&error));
+                        }
+                    }
+                }
+            }
+        }
+        token
+    }
+}
+
+fn check_batch(writes: usize, bytes: usize) -> Result<(), RpcError> {
+    let refusal = |reason, problem: String| {
+        let message = format!("writes {problem}");
+        Err(RpcError::new(Class::Invalid, reason, message).field("writes", problem))
+    };
+    if writes == 0 {
+        return refusal("BATCH_EMPTY", "is empty".to_owned());
+    }
+    if writes > BATCH_WRITES_MAX {
+        let problem = format!("has {writes} entries, at most {BATCH_WRITES_MAX} are allowed");
+        return refusal("BATCH_TOO_LARGE", problem);
+    }
+    if bytes > BATCH_BYTES_MAX {
+        let problem = format!("is {bytes} bytes long, at most {BATCH_BYTES_MAX} are allowed");
+        return refusal("BATCH_TOO_LARGE", problem);
+    }
+    Ok(())
+}
+
+/// A consistency token names so many partitions and no more. Nothing was appended yet.
+fn check_width(partitions: usize) -> Result<(), RpcError> {
+    let partitions_max = ConsistencyToken::PARTITIONS_MAX;
+    if partitions <= partitions_max {
+        return Ok(());
+    }
+    let problem = format!("goes to {partitions} partitions, at most {partitions_max} are allowed");
+    let message = format!("writes {problem}");
+    Err(RpcError::new(Class::Invalid, "BATCH_TOO_WIDE", message).field("writes", problem))
+}
+
+/// The record of a write that its caller may make.
+fn accept(
+    origin: &Origin<'_>,
+    rights: &BTreeMap<NamespaceName, Writable>,
+    write: ValidWrite,
+) -> Result<Bytes, WriteError> {
+    match rights.get(&write.namespace) {
+        Some(Ok(Some(incarnation))) => Ok(origin.write(*incarnation, write)),
+        // The same words whether it exists or not.
+        Some(Ok(None)) | None => Err(write_error(
+            Class::Denied,
+            "PERMISSION_DENIED",
+            "no right to write to this namespace",
+        )),
+        Some(Err(error)) => {
+            Err(write_error(error.class(), error.reason(), "the catalog is not available"))
+        }
+    }
+}
+
+fn hash_of(write: &ValidWrite) -> Vec<u8> {
+    match &write.operation {
+        ValidOperation::Upsert { content_hash, .. } => content_hash.to_vec(),
+        ValidOperation::Delete => Vec::new(),
+    }
+}
+
+fn refused(error: WriteError) -> WriteResult {
+    WriteResult { error: Some(error), content_hash: Vec::new() }
+}
+
+fn write_error(class: Class, reason: &str, message: impl Into<String>) -> WriteError {
+    WriteError {
+        code: code_of(class).into(),
+        reason: reason.to_owned(),
+        message: message.into(),
+        field: String::new(),
+    }
+}
+
+fn violation(violation: Violation) -> WriteError {
+    let error = write_error(Class::Invalid, violation.reason, violation.to_string());
+    WriteError { field: violation.field.to_owned(), ..error }
+}
+
+fn append_error(error: &LogError) -> WriteError {
+    let (reason, message) = append_failure(error);
+    // A damaged log refuses this write; it does not say that data of the caller's is lost.
+    let class = match error.class() {
+        Class::Invalid => Class::Invalid,
+        Class::Unauthenticated
+        | Class::Denied
+        | Class::NotFound
+        | Class::Conflict
+        | Class::Precondition
+        | Class::Fenced
+        | Class::Overloaded
+        | Class::Unavailable
+        | Class::Deadline
+        | Class::Cancelled
+        | Class::Corrupt
+        | Class::Bug => Class::Unavailable,
+    };
+    write_error(class, reason, message)
+}
+
+fn log_failure(partition: PartitionId, error: &LogError) {
+    let error = error_chain(error);
+    tracing::warn!(partition = partition.0, error, "append failed");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_have_bounds() {
+        let refusal = |writes, bytes| check_batch(writes, bytes).map_err(|error| error.reason());
+        assert_eq!(refusal(0, 0), Err("BATCH_EMPTY"));
+        assert_eq!(refusal(1, 1), Ok(()));
+        assert_eq!(refusal(1_000, BATCH_BYTES_MAX), Ok(()));
+        assert_eq!(refusal(1_001, 1), Err("BATCH_TOO_LARGE"));
+        assert_eq!(refusal(1, BATCH_BYTES_MAX + 1), Err("BATCH_TOO_LARGE"));
+        assert!(check_width(256).is_ok());
+        assert_eq!(check_width(257).map_err(|error| error.reason()), Err("BATCH_TOO_WIDE"));
+    }
+}
