@@ -1,0 +1,127 @@
+//! Why one partition did not answer, in words programs compare.
+
+use nautilus_service::{class_of, status::ERROR_DOMAIN};
+use nautilus_types::Class;
+use tonic::Status;
+use tonic_types::StatusExt as _;
+
+/// The time ran out.
+pub const DEADLINE: &str = "DEADLINE";
+/// No leaf serves the partition.
+pub const PARTITION_UNASSIGNED: &str = "PARTITION_UNASSIGNED";
+/// The leaf cannot be reached.
+pub const LEAF_UNAVAILABLE: &str = "LEAF_UNAVAILABLE";
+/// The leaf's answer cannot be one to this request.
+pub const ANSWER_INVALID: &str = "ANSWER_INVALID";
+/// The leaf does not name the partition among those it serves.
+pub const PARTITION_NOT_SERVED: &str = "PARTITION_NOT_SERVED";
+
+/// A partition's failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What to conclude about the partition.
+    pub class: Class,
+    /// UPPER_SNAKE_CASE: the leaf's own reason where it gave one.
+    pub reason: String,
+}
+
+impl Failure {
+    pub(crate) fn new(class: Class, reason: &str) -> Self {
+        Self { class, reason: reason.to_owned() }
+    }
+
+    pub(crate) fn deadline() -> Self {
+        Self::new(Class::Deadline, DEADLINE)
+    }
+
+    /// What a leaf's status, or that of the connection to it, means for its partition.
+    #[must_use]
+    pub fn of(status: &Status) -> Self {
+        let class = class_of(status);
+        let usual = match class {
+            Class::Deadline => return Self::deadline(),
+            Class::Unavailable => LEAF_UNAVAILABLE,
+            Class::Overloaded => "LEAF_OVERLOADED",
+            Class::Corrupt => "PARTITION_CORRUPT",
+            Class::Fenced => "LEAF_FENCED",
+            Class::Cancelled => "LEAF_CANCELLED",
+            Class::Precondition | Class::NotFound | Class::Conflict => "LEAF_NOT_READY",
+            Class::Invalid | Class::Denied | Class::Unauthenticated => "LEAF_REFUSED",
+            Class::Bug => "LEAF_ERROR",
+        };
+        let details = status.get_error_details();
+        let stated = details.error_info().filter(|info| {
+            // An internal error's reason says nothing, and a stranger's may be anything.
+            info.domain == ERROR_DOMAIN && class != Class::Bug && is_reason(&info.reason)
+        });
+        Self::new(class, stated.map_or(usual, |info| &info.reason))
+    }
+
+    /// What the caller of a request that needed this partition should conclude: a fault inside is
+    /// not the caller's, and may be gone at the next try.
+    pub(crate) fn class_for_caller(&self) -> Class {
+        match self.class {
+            Class::Deadline | Class::Overloaded | Class::Corrupt => self.class,
+            Class::Invalid
+            | Class::Unauthenticated
+            | Class::Denied
+            | Class::NotFound
+            | Class::Conflict
+            | Class::Precondition
+            | Class::Fenced
+            | Class::Unavailable
+            | Class::Cancelled
+            | Class::Bug => Class::Unavailable,
+        }
+    }
+
+    pub(crate) fn status_reason(&self) -> &'static str {
+        match self.class_for_caller() {
+            Class::Deadline => "DEADLINE_EXCEEDED",
+            Class::Overloaded => "LEAF_OVERLOADED",
+            Class::Corrupt => "PARTITION_CORRUPT",
+            Class::Invalid
+            | Class::Unauthenticated
+            | Class::Denied
+            | Class::NotFound
+            | Class::Conflict
+            | Class::Precondition
+            | Class::Fenced
+            | Class::Unavailable
+            | Class::Cancelled
+            | Class::Bug => "PARTITION_UNAVAILABLE",
+        }
+    }
+}
+
+fn is_reason(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    (1..=63).contains(&text.len()) && text.bytes().all(is_allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use nautilus_service::RpcError;
+
+    use super::*;
+
+    #[test]
+    fn the_leafs_own_reason_is_kept() {
+        let status = RpcError::new(Class::Unavailable, "REPLAYING", "not yet").into_status();
+        assert_eq!(Failure::of(&status), Failure::new(Class::Unavailable, "REPLAYING"));
+        let status = RpcError::new(Class::Deadline, "DEADLINE_EXCEEDED", "late").into_status();
+        assert_eq!(Failure::of(&status), Failure::deadline());
+    }
+
+    #[test]
+    fn strangers_reasons_are_not() {
+        assert_eq!(Failure::of(&Status::unavailable("x")).reason, LEAF_UNAVAILABLE);
+        assert_eq!(Failure::of(&Status::internal("secret")).reason, "LEAF_ERROR");
+        let details =
+            tonic_types::ErrorDetails::with_error_info("EVIL", "elsewhere", HashMap::new());
+        let status = Status::with_error_details(tonic::Code::DataLoss, "x", details);
+        assert_eq!(Failure::of(&status).reason, "PARTITION_CORRUPT");
+    }
+}
