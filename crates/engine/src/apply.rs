@@ -65,13 +65,29 @@ impl Writer {
     /// An offset below [`Self::next_offset`] changes nothing; gaps are allowed. After an error the writer
     /// refuses to go on: open the partition again and replay from its durable offset.
     pub fn apply(&mut self, offset: Offset, mutation: &Mutation) -> Result<Outcome, EngineError> {
+        self.guarded(offset, |writer| writer.apply_next(offset, mutation))
+    }
+
+    /// Moves past the record at `offset`, which changes nothing that is stored.
+    pub fn pass_over(&mut self, offset: Offset) -> Result<Outcome, EngineError> {
+        self.guarded(offset, |writer| {
+            writer.shared.write(batch_of(offset))?;
+            Ok(Outcome::PassedOver)
+        })
+    }
+
+    fn guarded(
+        &mut self,
+        offset: Offset,
+        apply: impl FnOnce(&mut Self) -> Result<Outcome, EngineError>,
+    ) -> Result<Outcome, EngineError> {
         if let Some(at) = self.stopped_at {
             return Err(EngineError::WriterStopped { at });
         }
         if offset < self.next_offset {
             return Ok(Outcome::Redelivered);
         }
-        let result = self.apply_next(offset, mutation);
+        let result = apply(self);
         match result {
             Ok(_) => self.next_offset = offset.next(),
             Err(_) => self.stopped_at = Some(offset),
@@ -80,14 +96,7 @@ impl Writer {
     }
 
     fn apply_next(&mut self, offset: Offset, mutation: &Mutation) -> Result<Outcome, EngineError> {
-        let mut batch = WriteBatch::default();
-        batch.put(keys::meta(META_APPLIED), offset.next().0.to_be_bytes());
-
-        if matches!(mutation.operation, Operation::Activity | Operation::Skip) {
-            // Nothing of theirs is stored, so they must not end an older incarnation either.
-            self.shared.write(batch)?;
-            return Ok(Outcome::Ignored);
-        }
+        let mut batch = batch_of(offset);
         let name = mutation.namespace.as_bytes();
         let before = self.namespaces.get(&self.shared, name)?;
         let ends_namespace = matches!(mutation.operation, Operation::DeleteNamespace);
@@ -116,7 +125,6 @@ impl Writer {
                 delete_rows(&mut batch, after.number);
                 Outcome::NamespaceDeleted
             }
-            Operation::Activity | Operation::Skip => Outcome::Ignored,
         };
         if ends_namespace {
             after = NamespaceRow {
@@ -333,6 +341,13 @@ impl Writer {
         let body = document::decode_body(&body)?.to_owned();
         Ok(Some(Stored { ordinal, header, body }))
     }
+}
+
+/// A batch that moves the applied offset past `offset`; the record's rows go into the same.
+fn batch_of(offset: Offset) -> WriteBatch {
+    let mut batch = WriteBatch::default();
+    batch.put(keys::meta(META_APPLIED), offset.next().0.to_be_bytes());
+    batch
 }
 
 fn texts_of(stored: &Stored) -> Texts<'_> {

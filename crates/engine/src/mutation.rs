@@ -24,10 +24,6 @@ pub enum Operation {
     Delete(Delete),
     /// Ends this incarnation of the namespace.
     DeleteNamespace,
-    /// A ranking signal; not used yet, so it only moves the offset.
-    Activity,
-    /// A record that replicas agreed not to apply.
-    Skip,
 }
 
 /// What must hold of the stored document for a mutation to apply.
@@ -115,6 +111,6 @@ pub enum Outcome {
     ConditionFailed,
     /// A patch of an absent document.
     NotFound,
-    /// Nothing to do by design (activity, skip).
-    Ignored,
+    /// A record that changes nothing stored: only the offset moved.
+    PassedOver,
 }

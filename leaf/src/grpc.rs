@@ -1,0 +1,59 @@
+//! `LeafService` over gRPC: only deadline and conversion.
+
+use std::sync::Arc;
+
+use nautilus_proto::leaf::v1::leaf_service_server::{LeafService, LeafServiceServer};
+use nautilus_proto::leaf::v1::{
+    FetchRequest, FetchResponse, GetStatusRequest, GetStatusResponse, ListRequest, ListResponse,
+    SearchRequest, SearchResponse,
+};
+use nautilus_service::server::MessageLimits;
+use nautilus_service::with_message_limits;
+use tonic::{Request, Response, Status};
+
+use crate::Leaf;
+
+/// The service.
+#[derive(Clone)]
+pub struct LeafGrpc {
+    leaf: Arc<Leaf>,
+}
+
+impl LeafGrpc {
+    /// The service of `leaf` with the bounds of its messages, ready for a server.
+    #[must_use]
+    pub fn server(leaf: Arc<Leaf>) -> LeafServiceServer<Self> {
+        with_message_limits!(LeafServiceServer::new(Self { leaf }), MessageLimits::INTERNAL)
+    }
+}
+
+#[tonic::async_trait]
+impl LeafService for LeafGrpc {
+    async fn search(
+        &self,
+        request: Request<SearchRequest>,
+    ) -> Result<Response<SearchResponse>, Status> {
+        let deadline = self.leaf.deadline_of(&request);
+        Ok(self.leaf.search(request.into_inner(), deadline).await.map(Response::new)?)
+    }
+
+    async fn fetch(
+        &self,
+        request: Request<FetchRequest>,
+    ) -> Result<Response<FetchResponse>, Status> {
+        let deadline = self.leaf.deadline_of(&request);
+        Ok(self.leaf.fetch(request.into_inner(), deadline).await.map(Response::new)?)
+    }
+
+    async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
+        let deadline = self.leaf.deadline_of(&request);
+        Ok(self.leaf.list(request.into_inner(), deadline).await.map(Response::new)?)
+    }
+
+    async fn get_status(
+        &self,
+        _: Request<GetStatusRequest>,
+    ) -> Result<Response<GetStatusResponse>, Status> {
+        Ok(Response::new(self.leaf.status().await))
+    }
+}

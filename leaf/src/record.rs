@@ -1,0 +1,202 @@
+//! Log records to mutations. Pure; a record that is not understood is an error, never skipped.
+
+use nautilus_engine::{Condition, Delete, Mutation, Operation, Patch, Upsert};
+use nautilus_mutation_log::LogIdentity;
+use nautilus_proto::common::v1::DocumentMetadata;
+use nautilus_proto::log::v1::condition::Condition as ConditionKind;
+use nautilus_proto::log::v1::{self as log, MutationRecord, mutation_record};
+use nautilus_types::{
+    DocumentId, Incarnation, InvalidId, NamespaceName, PartitionId, PartitionMap,
+};
+use prost::Message as _;
+
+/// The newest record layout this program understands.
+const SCHEMA_VERSION_MAX: u32 = 1;
+
+/// What a record asks of a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decoded {
+    /// A change of stored documents.
+    Mutation(Box<Mutation>),
+    /// Nothing that is stored changes.
+    PassOver,
+}
+
+/// Why a record cannot be applied.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RecordError {
+    #[error("the record is no mutation record: {0}")]
+    Malformed(String),
+    #[error("the record has schema version {0}, this program understands {SCHEMA_VERSION_MAX}")]
+    NewerSchema(u32),
+    #[error("the record belongs to another cluster or log generation")]
+    OtherLog,
+    #[error("the record's namespace belongs to partition {0}")]
+    OtherPartition(PartitionId),
+    #[error("the record lacks its {0}")]
+    Missing(&'static str),
+    #[error("the record's {0}")]
+    Id(#[from] InvalidId),
+}
+
+/// Which log and partition records must belong to.
+pub(crate) struct Decoder {
+    pub(crate) log: LogIdentity,
+    pub(crate) map: PartitionMap,
+    pub(crate) partition: PartitionId,
+}
+
+impl Decoder {
+    /// Decodes and checks one record.
+    pub(crate) fn decode(&self, payload: &[u8]) -> Result<Decoded, RecordError> {
+        let record = MutationRecord::decode(payload)
+            .map_err(|error| RecordError::Malformed(error.to_string()))?;
+        if record.schema_version > SCHEMA_VERSION_MAX {
+            return Err(RecordError::NewerSchema(record.schema_version));
+        }
+        if record.cluster_id != self.log.cluster_id
+            || record.log_generation != self.log.generation.0
+        {
+            return Err(RecordError::OtherLog);
+        }
+        let operation = record.operation.ok_or(RecordError::Missing("operation"))?;
+        let operation = match operation {
+            mutation_record::Operation::Upsert(upsert) => Operation::Upsert(decode_upsert(upsert)?),
+            mutation_record::Operation::Patch(patch) => Operation::Patch(decode_patch(patch)?),
+            mutation_record::Operation::Delete(delete) => Operation::Delete(Delete {
+                document_id: DocumentId::new(delete.document_id)?,
+                version: delete.version,
+                condition: condition(delete.condition)?,
+            }),
+            mutation_record::Operation::DeleteNamespace(_) => Operation::DeleteNamespace,
+            mutation_record::Operation::Activity(_) | mutation_record::Operation::Skip(_) => {
+                return Ok(Decoded::PassOver);
+            }
+        };
+        let namespace = record.namespace.ok_or(RecordError::Missing("namespace"))?;
+        let incarnation = Incarnation(namespace.incarnation);
+        let namespace = NamespaceName::new(namespace.name)?;
+        let partition = self.map.partition_of(&namespace);
+        if partition != self.partition {
+            return Err(RecordError::OtherPartition(partition));
+        }
+        Ok(Decoded::Mutation(Box::new(Mutation { namespace, incarnation, operation })))
+    }
+}
+
+fn decode_upsert(upsert: log::Upsert) -> Result<Upsert, RecordError> {
+    Ok(Upsert {
+        document_id: DocumentId::new(upsert.document_id)?,
+        version: upsert.version,
+        condition: condition(upsert.condition)?,
+        content_hash: content_hash(&upsert.content_hash)?,
+        title: upsert.title,
+        path: upsert.path,
+        body: upsert.body,
+        metadata: upsert.metadata.unwrap_or_default().encode_to_vec(),
+    })
+}
+
+fn decode_patch(patch: log::Patch) -> Result<Patch, RecordError> {
+    Ok(Patch {
+        document_id: DocumentId::new(patch.document_id)?,
+        version: patch.version,
+        condition: condition(patch.condition)?,
+        content_hash: content_hash(&patch.content_hash)?,
+        title: patch.title,
+        path: patch.path,
+        body: patch.body,
+        metadata: patch.metadata.as_ref().map(DocumentMetadata::encode_to_vec),
+    })
+}
+
+fn condition(condition: Option<log::Condition>) -> Result<Option<Condition>, RecordError> {
+    let Some(condition) = condition else { return Ok(None) };
+    match condition.condition {
+        Some(ConditionKind::Absent(true)) => Ok(Some(Condition::Absent)),
+        Some(ConditionKind::Version(version)) => Ok(Some(Condition::Version(version))),
+        // A condition of a kind that this program does not know must not be taken for none.
+        Some(ConditionKind::Absent(false)) | None => Err(RecordError::Missing("condition")),
+    }
+}
+
+fn content_hash(bytes: &[u8]) -> Result<[u8; 16], RecordError> {
+    bytes.try_into().map_err(|_| RecordError::Missing("content hash"))
+}
+
+#[cfg(test)]
+mod tests {
+    use nautilus_proto::common::v1::NamespaceRef;
+    use nautilus_types::LogGeneration;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decoder() -> Decoder {
+        let log = LogIdentity { cluster_id: [1; 16], generation: LogGeneration(7), partitions: 1 };
+        Decoder { log, map: PartitionMap::divided(1), partition: PartitionId(0) }
+    }
+
+    fn record() -> MutationRecord {
+        MutationRecord {
+            schema_version: 1,
+            cluster_id: vec![1; 16],
+            log_generation: 7,
+            namespace: Some(NamespaceRef { name: b"team".to_vec(), incarnation: 3 }),
+            operation: Some(mutation_record::Operation::Delete(log::Delete {
+                document_id: b"1".to_vec(),
+                version: Some(4),
+                condition: None,
+            })),
+            ..MutationRecord::default()
+        }
+    }
+
+    fn refused(change: impl FnOnce(&mut MutationRecord)) -> RecordError {
+        let mut record = record();
+        change(&mut record);
+        decoder().decode(&record.encode_to_vec()).expect_err("refused")
+    }
+
+    #[test]
+    fn a_sound_record_becomes_its_mutation() {
+        let decoded = decoder().decode(&record().encode_to_vec()).expect("decodes");
+        let Decoded::Mutation(mutation) = decoded else { panic!("{decoded:?}") };
+        assert_eq!(mutation.incarnation, Incarnation(3));
+        assert!(matches!(mutation.operation, Operation::Delete(Delete { version: Some(4), .. })));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        assert_eq!(refused(|r| r.schema_version = 2), RecordError::NewerSchema(2));
+        assert_eq!(refused(|r| r.cluster_id = vec![2; 16]), RecordError::OtherLog);
+        assert_eq!(refused(|r| r.log_generation = 8), RecordError::OtherLog);
+        assert_eq!(refused(|r| r.operation = None), RecordError::Missing("operation"));
+        assert_eq!(refused(|r| r.namespace = None), RecordError::Missing("namespace"));
+        let unknown = log::Condition { condition: None };
+        let with_condition = |r: &mut MutationRecord| {
+            if let Some(mutation_record::Operation::Delete(delete)) = &mut r.operation {
+                delete.condition = Some(unknown);
+            }
+        };
+        assert_eq!(refused(with_condition), RecordError::Missing("condition"));
+    }
+
+    #[test]
+    fn another_partitions_record_is_refused() {
+        let map = PartitionMap::divided(64);
+        let name = NamespaceName::new("team").expect("valid");
+        let home = map.partition_of(&name);
+        let elsewhere = PartitionId((home.0 + 1) % 64);
+        let decoder = Decoder { map, partition: elsewhere, ..decoder() };
+        let error = decoder.decode(&record().encode_to_vec()).expect_err("refused");
+        assert_eq!(error, RecordError::OtherPartition(home));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _: Result<Decoded, RecordError> = decoder().decode(&bytes);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What stops a partition stops only that one, and says why.
+
+use bytes::Bytes;
+use nautilus_proto::log::v1::MutationRecord;
+use nautilus_types::PartitionId;
+use prost::Message as _;
+use tonic::Code;
+
+use crate::world::{World, ids, open_log, refusal};
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_stops_its_partition_only() {
+    let bytes = |record: MutationRecord| Bytes::from(record.encode_to_vec());
+    let world = World::new().await;
+    let sound = world.upsert(world.first(), "b", "tide");
+    let foreign = world.upsert(&world.namespaces[1], "b", "tide");
+    for (poison, problem) in [
+        (Bytes::from_static(b"\xff\xff"), "no mutation record"),
+        (bytes(MutationRecord { schema_version: 2, ..sound.clone() }), "schema version 2"),
+        (bytes(MutationRecord { cluster_id: vec![0; 16], ..sound.clone() }), "another cluster"),
+        (bytes(MutationRecord { log_generation: 99, ..sound.clone() }), "log generation"),
+        (bytes(MutationRecord { operation: None, ..sound.clone() }), "operation"),
+        (bytes(foreign), "partition 1"),
+    ] {
+        let world = World::new().await;
+        // Every world has another cluster id; what is not poison must be of this one.
+        let identity = |mut record: MutationRecord| {
+            record.cluster_id = world.upsert(world.first(), "", "").cluster_id;
+            record
+        };
+        let poison = match MutationRecord::decode(poison.clone()) {
+            Ok(record) if record.cluster_id != vec![0; 16] => bytes(identity(record)),
+            Ok(_) | Err(_) => poison,
+        };
+        let leaf = world.start().await.serving().await;
+        world.append(world.upsert(world.first(), "a", "tide")).await;
+        world.append_bytes(PartitionId(0), poison).await;
+        world.append(world.upsert(world.first(), "c", "tide")).await;
+
+        let status = leaf.until(0, "FAILED").await;
+        assert!(status.detail.contains("offset 1"), "{}", status.detail);
+        assert!(status.detail.contains(problem), "{}", status.detail);
+        // Applied up to the poison, and no further.
+        assert_eq!(status.label.expect("labelled").next_offset, 1);
+        let refused = refusal(leaf.search(world.search(world.first(), "tide")).await);
+        assert_eq!(refused, (Code::Unavailable, "PARTITION_FAILED".to_owned()));
+
+        let other = &world.namespaces[1];
+        world.append(world.upsert(other, "x", "tide")).await;
+        let answer = leaf.search(world.search(other, "tide")).await.expect("the other goes on");
+        assert_eq!(ids(&answer), ["x"]);
+        leaf.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_folder_of_another_cluster_is_left_alone() {
+    let world = World::new().await;
+    let leaf = world.start().await.serving().await;
+    world.append(world.upsert(world.first(), "a", "tide")).await;
+    leaf.search(world.search(world.first(), "tide")).await.expect("answered");
+    leaf.stop().await;
+
+    let stranger = open_log(&world.dir.path().join("another-log")).await;
+    let folder = world.dir.path().join("leaf");
+    let leaf = world.start_on(stranger, &folder).await;
+    for partition in 0..2 {
+        let status = leaf.until(partition, "FAILED").await;
+        assert!(status.detail.contains("the folder holds partition"), "{}", status.detail);
+    }
+    leaf.stop().await;
+
+    let leaf = world.start().await.serving().await;
+    let answer = leaf.search(world.search(world.first(), "tide")).await.expect("answered");
+    assert_eq!(ids(&answer), ["a"]);
+    leaf.stop().await;
+}
