@@ -1,1 +1,44 @@
-//! Placeholder.
+//! The merger: the public search API. Who is asking, what they may see, what they mean, in which
+//! order, and how it is shown.
+//!
+//! ```text
+//! client ─ bearer token, text ─► caller ─► scope (catalog) ─► understand ─► grant ─► root
+//!                                                                                     │
+//!        candidates with frequencies and lengths, statistics of the scope, coverage ◄─┘
+//!             └─► rank ─► second access check (catalog) ─► fetch (root) ─► highlights ─► page
+//! ```
+//!
+//! It fails closed: without the catalog, or without a part of the scope that the caller did not
+//! give up, there is an error and no page. It holds no documents and no state of a request after
+//! its end; what a client keeps for it (tokens) is sealed.
+//!
+//! Life: [`RawConfig`] → [`Config`] → [`Merger::build`] → its services on a server, which drains.
+
+mod caller;
+mod config;
+mod consistency;
+pub mod coverage;
+mod documents;
+mod error;
+mod fetch;
+mod grpc;
+mod highlights;
+mod merger;
+mod metrics;
+mod page;
+mod page_token;
+pub mod rank;
+mod root_client;
+mod scope;
+mod search;
+mod status;
+mod stopwatch;
+pub mod understand;
+mod wish;
+
+pub use config::{Config, RawConfig};
+pub use error::MergerError;
+pub use grpc::MergerGrpc;
+pub use merger::{Merger, Parts};
+pub use metrics::Counts;
+pub use root_client::RootError;

@@ -1,0 +1,116 @@
+//! Fetching stored documents by key, in the order of the keys.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use nautilus_identity::Purpose;
+use nautilus_proto::leaf::v1::{FetchKey, FetchedDocument};
+use nautilus_proto::root::v1::{FetchRequest, FetchResponse};
+use nautilus_service::Deadline;
+use nautilus_types::{DocumentId, PartitionId};
+
+use crate::MergerError;
+use crate::caller::Caller;
+use crate::consistency::to_proto;
+use crate::coverage::Asked;
+use crate::merger::Core;
+use crate::rank::Namespace;
+use crate::root_client::{RootError, call};
+use crate::scope::to_ref;
+
+/// Documents fetched in one call. The largest a document can be (256 KiB of text, 72 KiB of the
+/// rest) times this stays below the 4 MiB that leaf and root send in one message.
+const KEYS_MAX: usize = 10;
+
+/// Which document of which namespace.
+pub(crate) type Key = (Namespace, DocumentId);
+
+/// What became of a key.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Fetched {
+    Found(Box<FetchedDocument>),
+    Absent,
+    /// Its partition did not answer, for this reason.
+    Missing(PartitionId, String),
+}
+
+impl Core {
+    /// One entry for each key, in order. The namespaces are all covered by the caller's scope;
+    /// leaves check a grant of exactly these.
+    pub(crate) async fn fetch(
+        &self,
+        caller: &Caller,
+        keys: &[Key],
+        min: &Asked,
+        deadline: Deadline,
+    ) -> Result<Vec<Fetched>, RootOrGrant> {
+        let batches =
+            keys.chunks(KEYS_MAX).map(|batch| self.fetch_batch(caller, batch, min, deadline));
+        let fetched = join_all(batches).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(fetched.into_iter().flatten().collect())
+    }
+
+    async fn fetch_batch(
+        &self,
+        caller: &Caller,
+        keys: &[Key],
+        min: &Asked,
+        deadline: Deadline,
+    ) -> Result<Vec<Fetched>, RootOrGrant> {
+        let namespaces: Vec<_> = keys.iter().map(|(namespace, _)| namespace.clone()).collect();
+        let grant = self.grant(caller, &namespaces, Purpose::Fetch, 0);
+        let message = FetchRequest {
+            grant: grant.map_err(RootOrGrant::Grant)?,
+            map_version: self.config.map.version,
+            keys: keys.iter().map(to_fetch_key).collect(),
+            include_body: true,
+            min_offsets: to_proto(min),
+        };
+        let mut root = self.root.clone();
+        let response = call(&self.clock, deadline, message, |message| root.fetch(message)).await;
+        self.sorted_out(keys, response.map_err(RootOrGrant::Root)?)
+    }
+
+    fn sorted_out(
+        &self,
+        keys: &[Key],
+        response: FetchResponse,
+    ) -> Result<Vec<Fetched>, RootOrGrant> {
+        let (found, asked) = (response.documents.len(), keys.len());
+        if found != asked {
+            return Err(RootOrGrant::Root(RootError::DocumentCount { found, asked }));
+        }
+        let failures: BTreeMap<_, _> =
+            response.failures.into_iter().map(|f| (PartitionId(f.partition), f.reason)).collect();
+        let sort_out = |(((name, _), _), document): (&Key, FetchedDocument)| {
+            let partition = self.config.map.partition_of(name);
+            match failures.get(&partition) {
+                Some(reason) => Fetched::Missing(partition, reason.clone()),
+                None if document.found => Fetched::Found(Box::new(document)),
+                None => Fetched::Absent,
+            }
+        };
+        Ok(keys.iter().zip(response.documents).map(sort_out).collect())
+    }
+}
+
+/// Why nothing was fetched. Apart from [`MergerError`] so that the caller says whether a refusal is
+/// its token's fault.
+#[derive(Debug)]
+pub(crate) enum RootOrGrant {
+    Root(RootError),
+    Grant(MergerError),
+}
+
+impl From<RootOrGrant> for MergerError {
+    fn from(error: RootOrGrant) -> Self {
+        match error {
+            RootOrGrant::Root(error) => Self::Root(error),
+            RootOrGrant::Grant(error) => error,
+        }
+    }
+}
+
+fn to_fetch_key((namespace, document_id): &Key) -> FetchKey {
+    FetchKey { namespace: Some(to_ref(namespace)), document_id: document_id.as_bytes().to_vec() }
+}

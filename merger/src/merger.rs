@@ -1,0 +1,106 @@
+//! A merger and what it works with.
+
+use std::sync::Arc;
+
+use nautilus_analysis::Analyzer;
+use nautilus_catalog::Catalog;
+use nautilus_identity::{Authenticator, GrantSigner, TokenKey};
+use nautilus_proto::admin::v1::cluster_service_server::ClusterServiceServer;
+use nautilus_proto::root::v1::root_service_client::RootServiceClient;
+use nautilus_proto::search::v1::search_service_server::SearchServiceServer;
+use nautilus_service::server::MessageLimits;
+use nautilus_service::{Clock, Deadline, PoolSettings, WorkerPool, with_message_limits};
+use tonic::transport::Channel;
+
+use crate::grpc::MergerGrpc;
+use crate::metrics::{Counts, Metrics};
+use crate::root_client::Root;
+use crate::{Config, MergerError};
+
+/// What a root may answer with in one message: candidates of many partitions.
+const ROOT_ANSWER: MessageLimits = MessageLimits {
+    decode_bytes_max: MessageLimits::INTERNAL.encode_bytes_max,
+    encode_bytes_max: MessageLimits::INTERNAL.decode_bytes_max,
+};
+
+/// What a merger is given.
+pub struct Parts {
+    /// Who may read what.
+    pub catalog: Arc<dyn Catalog>,
+    /// Who is asking.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Signs grants; roots and leaves trust its public key.
+    pub signer: GrantSigner,
+    /// Seals tokens; the ingest side has the same key.
+    pub token_key: Arc<TokenKey>,
+    /// The connection to the root.
+    pub root: Channel,
+}
+
+/// A merger: stateless but for its counters.
+pub struct Merger {
+    core: Arc<Core>,
+}
+
+/// What all requests share.
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) signer: GrantSigner,
+    pub(crate) token_key: Arc<TokenKey>,
+    pub(crate) root: Root,
+    pub(crate) clock: Clock,
+    pub(crate) analyzer: Analyzer,
+    pub(crate) highlighters: WorkerPool,
+    pub(crate) metrics: Metrics,
+}
+
+impl Merger {
+    /// Makes a merger and starts its threads, which end with it.
+    pub fn build(config: Config, parts: Parts, clock: Clock) -> Result<Self, MergerError> {
+        let pool = PoolSettings::new("highlight", config.highlight_threads);
+        let root = with_message_limits!(RootServiceClient::new(parts.root), ROOT_ANSWER);
+        let core = Core {
+            config,
+            catalog: parts.catalog,
+            authenticator: parts.authenticator,
+            signer: parts.signer,
+            token_key: parts.token_key,
+            root,
+            clock,
+            analyzer: Analyzer::new(),
+            highlighters: WorkerPool::new(pool).map_err(MergerError::Threads)?,
+            metrics: Metrics::default(),
+        };
+        Ok(Self { core: Arc::new(core) })
+    }
+
+    /// The public search API with the bounds of its messages, ready for a server.
+    #[must_use]
+    pub fn search_service(&self) -> SearchServiceServer<MergerGrpc> {
+        let service = SearchServiceServer::new(MergerGrpc::new(Arc::clone(&self.core)));
+        with_message_limits!(service, MessageLimits::CLIENT)
+    }
+
+    /// The operators' view of the cluster, ready for a server.
+    #[must_use]
+    pub fn cluster_service(&self) -> ClusterServiceServer<MergerGrpc> {
+        let service = ClusterServiceServer::new(MergerGrpc::new(Arc::clone(&self.core)));
+        with_message_limits!(service, MessageLimits::CLIENT)
+    }
+
+    /// What was counted since the start.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.core.metrics.counts()
+    }
+}
+
+impl Core {
+    /// The deadline of a request, also of one that came without the server's layers.
+    pub(crate) fn deadline_of<T>(&self, request: &tonic::Request<T>) -> Deadline {
+        let usual = || Deadline::after(self.clock.now(), self.config.default_deadline);
+        Deadline::of(request).unwrap_or_else(usual)
+    }
+}

@@ -1,0 +1,42 @@
+//! The state of the cluster, for operators.
+
+use nautilus_proto::admin::v1::{GetStatusResponse, PartitionStatus};
+use nautilus_proto::common::v1::PartitionLabel;
+use nautilus_proto::root::v1 as root;
+use nautilus_service::Deadline;
+use tonic::metadata::MetadataMap;
+
+use crate::MergerError;
+use crate::merger::Core;
+use crate::root_client::call;
+
+impl Core {
+    pub(crate) async fn status(
+        &self,
+        metadata: &MetadataMap,
+        deadline: Deadline,
+    ) -> Result<GetStatusResponse, MergerError> {
+        self.identify_operator(metadata).await?;
+        let mut client = self.root.clone();
+        let message = root::GetStatusRequest {};
+        let sent = call(&self.clock, deadline, message, |message| client.get_status(message));
+        let answer = sent.await?;
+        let failed = answer.failures.into_iter().map(|failure| PartitionStatus {
+            label: Some(PartitionLabel {
+                partition: failure.partition,
+                ..PartitionLabel::default()
+            }),
+            state: "FAILED".to_owned(),
+            detail: failure.reason,
+            ..PartitionStatus::default()
+        });
+        let mut partitions: Vec<_> = answer.partitions.into_iter().chain(failed).collect();
+        partitions.sort_by_key(|status| status.label.as_ref().map(|label| label.partition));
+        Ok(GetStatusResponse {
+            cluster_id: self.config.log.cluster_id.to_vec(),
+            log_generation: self.config.log.generation.0,
+            version: self.config.version.clone(),
+            partitions,
+        })
+    }
+}

@@ -1,0 +1,9 @@
+//! A merger over real connections, with a real catalog, in front of a root that does what a test
+//! tells it.
+
+mod access;
+mod documents;
+mod fake_root;
+mod search;
+mod system;
+mod tokens;
