@@ -50,6 +50,18 @@ fn the_largest_consistency_token_fits() {
     assert_eq!(ConsistencyToken::open(&key, &LOG, &sealed), Ok(token));
 }
 
+/// Clients keep tokens over upgrades: one that version 0.1.0 gave out opens for ever.
+#[test]
+fn an_old_token_still_opens() {
+    let key = TokenKey::from_bytes(&[7; KEY_BYTES]).expect("a key");
+    let token =
+        "BOiQNRFQKqdZLRoIdcCXmxTHyA6lCHEziaoYhPkgg84xEYckpe9Q59UrgmhXH2zg1MCWRRnrSVToCfuQKW1a2g";
+    let mut expected = ConsistencyToken::new();
+    expected.require(PartitionId(3), Offset(300));
+    expected.require(PartitionId(70_000), Offset(1 << 40));
+    assert_eq!(ConsistencyToken::open(&key, &LOG, token), Ok(expected));
+}
+
 #[test]
 fn tokens_of_another_log_are_foreign() {
     let key = key();
