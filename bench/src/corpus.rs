@@ -9,7 +9,7 @@ use crate::measure::Random;
 /// One document as a client would send it.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// The client's id; here the path or the collection's own id.
+    /// The client's id; here the path, or the collection's folder and its own id.
     pub id: String,
     /// File name, or the collection's title.
     pub title: String,
@@ -56,7 +56,7 @@ pub fn read(
             continue;
         }
         match file.extension().and_then(|e| e.to_str()) {
-            Some("jsonl") => collection(&text, limit, body_bytes_max, &mut documents)?,
+            Some("jsonl") => collection(&file, &text, limit, body_bytes_max, &mut documents)?,
             Some("html") => {
                 push_file(&root, &file, strip_tags(&text), body_bytes_max, &mut documents)
             }
@@ -76,16 +76,24 @@ fn push_file(root: &Path, file: &Path, mut body: String, max: usize, out: &mut V
     out.push(Document { id: path.clone(), title, path, body });
 }
 
-fn collection(text: &str, limit: usize, max: usize, out: &mut Vec<Document>) -> Result<()> {
+fn collection(
+    file: &Path,
+    text: &str,
+    limit: usize,
+    max: usize,
+    out: &mut Vec<Document>,
+) -> Result<()> {
     let field = |value: &serde_json::Value, name: &str| {
         value.get(name).and_then(|v| v.as_str()).unwrap_or_default().to_owned()
     };
+    // Collections may use the same ids, and their files are often named alike.
+    let folder = file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     for line in text.lines().take(limit.saturating_sub(out.len())) {
         let value: serde_json::Value = serde_json::from_str(line).context("parse a JSONL line")?;
         let mut body = field(&value, "text");
         cut(&mut body, max);
         out.push(Document {
-            id: field(&value, "id"),
+            id: format!("{folder}#{}", field(&value, "id")),
             title: field(&value, "title"),
             path: String::new(),
             body,

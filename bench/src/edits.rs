@@ -12,7 +12,7 @@ use crate::format::{
 };
 use crate::measure::{CpuWatch, Random, Samples, Watch};
 use crate::store::{Store, Version, place};
-use crate::tokens::{BODY, Change, FIELDS, Frequencies, Tokens, diff};
+use crate::tokens::{BODY, Change, FIELDS, Frequencies, Token, Tokens, diff};
 
 /// What the client does to the body.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,8 @@ pub enum OldSide {
 pub struct Report {
     /// Tokens whose frequency changed.
     pub changed: Samples,
+    /// Tokens whose frequency or positions changed: the rows, if postings held positions.
+    pub moved: Samples,
     /// Posting rows written.
     pub postings: Samples,
     /// Largest `postings - 1.2 × changed`; the limit is 6.
@@ -91,7 +93,8 @@ pub fn run(
         }
         documents[index].body = body;
         let document = &documents[index];
-        let expected = diff(&old.frequencies(), &Tokens::of(document).frequencies());
+        let after = Tokens::of(document);
+        let expected = diff(&old.frequencies(), &after.frequencies());
         let (ns, _) = place(index, namespaces)?;
 
         let (watch, wall) = (CpuWatch::start(), Watch::start());
@@ -149,6 +152,7 @@ pub fn run(
         ensure!(changes == expected, "diff of {:?} differs for {}", side, document.id);
         report.old_side.push(old_side);
         report.changed.push(expected.len() as f64);
+        report.moved.push(moved(&old, &after) as f64);
         report.postings.push(written.postings as f64);
         report.rows.push(written.rows as f64);
         report.batch_bytes.push(written.bytes as f64);
@@ -159,6 +163,16 @@ pub fn run(
     report.disk_bytes =
         (store.bytes_to_disk() - disk_before) as f64 / report.changed.count().max(1) as f64;
     Ok(report)
+}
+
+/// Tokens of either version that are not in the other with the same positions.
+fn moved(old: &Tokens, new: &Tokens) -> usize {
+    let is_same = |t: &&Token| {
+        old.find(&t.text)
+            .is_some_and(|o| o.frequencies == t.frequencies && o.positions == t.positions)
+    };
+    let gone = old.list.iter().filter(|o| new.find(&o.text).is_none()).count();
+    gone + new.list.len() - new.list.iter().filter(is_same).count()
 }
 
 fn get(store: &Store, key: &[u8]) -> Result<Vec<u8>> {

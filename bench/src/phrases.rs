@@ -209,14 +209,11 @@ fn is_plain(run: &[u8]) -> bool {
 
 fn next_special(bytes: &[u8], from: usize) -> usize {
     let rest = &bytes[from..];
-    let apostrophe = memchr::memchr(b'\'', rest).unwrap_or(rest.len());
-    let mut at = 0;
-    // Whole chunks first: `is_ascii` looks at many bytes at once.
-    while rest.get(at..at + 32).is_some_and(<[u8]>::is_ascii) && at < apostrophe {
-        at += 32;
-    }
-    at += rest[at..].iter().take_while(|b| b.is_ascii()).count();
-    from + at.min(apostrophe)
+    // Without an early exit inside a chunk the compiler looks at many bytes at once.
+    let has_special = |chunk: &[u8]| chunk.iter().fold(false, |any, b| any | is_special(*b));
+    let clean: usize =
+        rest.chunks(64).take_while(|chunk| !has_special(chunk)).map(<[u8]>::len).sum();
+    from + clean + rest[clean..].iter().take_while(|b| !is_special(**b)).count()
 }
 
 fn run_after(bytes: &[u8], end: usize) -> &[u8] {

@@ -325,7 +325,7 @@ fn answer(
 
 fn measure_edits(args: &Args, documents: &[Document], text: &Path, forward: &Path) -> Result<()> {
     println!(
-        "\nedits\n| old side | kind | edits | posting rows (changed tokens) | rows − 1.2 × changed, max | all rows | batch B | flush + compaction B | old side CPU µs p50 | written CPU µs p50 (p99) | visible CPU µs p50 (p99) | written wall µs p50 (p99) |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
+        "\nedits\n| old side | kind | edits | posting rows (changed tokens) | rows with positions in postings | rows − 1.2 × changed, max | all rows | batch B | flush + compaction B | old side CPU µs p50 | written CPU µs p50 (p99) | visible CPU µs p50 (p99) | written wall µs p50 (p99) |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|"
     );
     for (at, sides) in
         [(forward, &[OldSide::Forward][..]), (text, &[OldSide::Text, OldSide::CommonEnds][..])]
@@ -339,10 +339,11 @@ fn measure_edits(args: &Args, documents: &[Document], text: &Path, forward: &Pat
                 let how = (kind, *side, args.edits);
                 let r = edits::run(&mut store, &mut current, args.namespaces, how, &mut random)?;
                 println!(
-                    "| {side:?} | {kind:?} | {} | {:.2} ({:.2}) | {:.1} | {:.1} | {:.0} | {:.0} | {:.0} | {:.0} ({:.0}) | {:.0} ({:.0}) | {:.0} ({:.0}) |",
+                    "| {side:?} | {kind:?} | {} | {:.2} ({:.2}) | {:.1} | {:.1} | {:.1} | {:.0} | {:.0} | {:.0} | {:.0} ({:.0}) | {:.0} ({:.0}) | {:.0} ({:.0}) |",
                     r.changed.count(),
                     r.postings.mean(),
                     r.changed.mean(),
+                    r.moved.mean(),
                     r.over_limit_max,
                     r.rows.mean(),
                     r.batch_bytes.mean(),
