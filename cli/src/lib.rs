@@ -1,1 +1,56 @@
-//! Placeholder.
+//! The `nautilus` command: what people type, and all roles in one process.
+//!
+//! ```text
+//! arguments ─► cli ─┬► dev       opens log, catalog and keys; leaf + root + merger + index builder
+//!                   ├► feed      folder ─► text ─► batches ─► ingest.v1
+//!                   └► commands  search, doc, namespace, user, status ─► client ─► gRPC
+//! ```
+//!
+//! Not here: anything a role decides. Every command but `dev` only speaks the public API, with a
+//! token it was given or mints with the development issuer's key of the data directory.
+
+mod cli;
+mod client;
+mod commands;
+mod credentials;
+mod dev;
+mod exit;
+mod feed;
+mod format;
+mod grpcurl;
+mod location;
+mod output;
+mod wire_json;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+
+/// Parses the arguments of this process, does what they say and answers with the exit code:
+/// 0 done, 1 failed, 2 wrong usage, 3 not found, 4 denied or unauthenticated, 5 unavailable or
+/// out of time.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Also `--help` and `--version`, which are no failures and go to stdout.
+        Err(error) => {
+            let is_failure = error.use_stderr();
+            // A closed pipe is nobody to tell.
+            let _ = error.print();
+            return if is_failure { exit::USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let format = cli.global.output;
+    let ended = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(commands::dispatch(cli)));
+    match ended {
+        Ok(code) => code,
+        Err(error) => exit::report(&error, format),
+    }
+}

@@ -1,0 +1,39 @@
+//! One module for each command; none of them decides anything, they ask and show.
+
+pub(crate) mod completion;
+pub(crate) mod doc;
+pub(crate) mod namespace;
+pub(crate) mod search;
+pub(crate) mod status;
+pub(crate) mod user;
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::cli::{Cli, Command};
+use crate::{dev, feed, output};
+
+/// Does what was asked for.
+pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    let global = cli.global;
+    match cli.command {
+        Command::Dev(args) => dev::run(&global, args).await?,
+        Command::Feed(args) => return feed::run(&global, args).await,
+        Command::Search(args) => search::run(&global, args).await?,
+        Command::Doc(command) => doc::run(&global, command).await?,
+        Command::Namespace(command) => namespace::run(&global, command).await?,
+        Command::User(command) => user::run(&global, command).await?,
+        Command::Status(args) => status::run(&global, args).await?,
+        Command::Completion(args) => completion::run(&args)?,
+        Command::Version => {
+            let version = env!("CARGO_PKG_VERSION");
+            output::print(
+                &global,
+                || format!("nautilus {version}"),
+                || json!({ "version": version }),
+            )?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

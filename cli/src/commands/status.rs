@@ -1,0 +1,214 @@
+//! `nautilus status`: the cluster on one screen.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use clap::Args;
+use nautilus_proto::admin::v1::{GetStatusRequest, GetStatusResponse, PartitionStatus};
+use nautilus_service::{Clock, class_of};
+use nautilus_types::Class;
+use serde_json::{Value, json};
+
+use crate::cli::{Global, duration};
+use crate::client::Client;
+use crate::credentials::Caller;
+use crate::exit::Failure;
+use crate::format::{self, Align};
+use crate::{location, output, wire_json};
+
+/// How often `--wait` looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+const SERVING: &str = "SERVING";
+
+/// How to look.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nautilus status
+  nautilus status --wait 30s && nautilus search fox   go on once everything serves and is caught up")]
+pub(crate) struct StatusArgs {
+    /// Wait at most this long until every partition serves and has applied its whole log
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    wait: Option<Duration>,
+}
+
+/// Looks, once or until all is well.
+pub(crate) async fn run(global: &Global, args: StatusArgs) -> anyhow::Result<()> {
+    let clock = Clock::system();
+    let until = args.wait.map(|wait| clock.now() + wait);
+    let mut explained = false;
+    loop {
+        let time_is_left = until.is_some_and(|until| clock.now() < until);
+        // A `nautilus dev` that is starting has not said yet where it is, and what listens at the
+        // usual address may be another one.
+        if time_is_left && global.token.is_none() && !location::is_known(global) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            continue;
+        }
+        let looked = look(global, &mut explained).await;
+        match looked {
+            Ok(status) if until.is_none() || is_settled(&status) => {
+                return Ok(output::print(global, || screen(&status), || status_json(&status))?);
+            }
+            Ok(status) if !time_is_left => {
+                output::print(global, || screen(&status), || status_json(&status))?;
+                let message = "not every partition serves and is caught up in the time given";
+                return Err(Failure::new(Class::Deadline, message).into());
+            }
+            Err(error) if !time_is_left || !may_pass(&error) => return Err(error),
+            Ok(_) | Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
+        }
+    }
+}
+
+async fn look(global: &Global, explained: &mut bool) -> anyhow::Result<GetStatusResponse> {
+    // A new connection for each look: with --wait the process may not be there yet.
+    let client = Client::connect(global).await?;
+    if !*explained {
+        *explained = true;
+        client.explain("nautilus.admin.v1.ClusterService/GetStatus", Caller::Operator, &json!({}));
+    }
+    let request = client.request(GetStatusRequest {}, Caller::Operator)?;
+    Ok(client.cluster().get_status(request).await?.into_inner())
+}
+
+/// Whether the error says that the cluster is not there yet.
+fn may_pass(error: &anyhow::Error) -> bool {
+    let class = error.chain().find_map(|cause| {
+        let of_status = cause.downcast_ref::<tonic::Status>().map(class_of);
+        of_status.or_else(|| cause.downcast_ref::<Failure>().map(Failure::class))
+    });
+    class.is_some_and(|class| class.is_retryable() || class == Class::Deadline)
+}
+
+fn is_settled(status: &GetStatusResponse) -> bool {
+    !status.partitions.is_empty()
+        && status.partitions.iter().all(|partition| {
+            partition.state == SERVING && next_offset(partition) >= partition.log_high_offset
+        })
+}
+
+fn next_offset(partition: &PartitionStatus) -> u64 {
+    partition.label.as_ref().map_or(0, |label| label.next_offset)
+}
+
+fn lag(partition: &PartitionStatus) -> u64 {
+    partition.log_high_offset.saturating_sub(next_offset(partition))
+}
+
+fn screen(status: &GetStatusResponse) -> String {
+    let partitions = &status.partitions;
+    let serving = partitions.iter().filter(|partition| partition.state == SERVING).count();
+    let worst_records = partitions.iter().map(lag).max().unwrap_or(0);
+    let worst_ms = partitions.iter().map(|partition| partition.lag_ms).max().unwrap_or(0);
+    let sum = |of: fn(&PartitionStatus) -> u64| partitions.iter().map(of).sum::<u64>();
+    let mut text = format!(
+        "cluster {}  version {}  log generation {}\n{serving} of {} partitions serving  \
+         worst lag {} ({})\n{}  {}  {} on disk\n\n",
+        short_id(&status.cluster_id),
+        status.version,
+        status.log_generation,
+        partitions.len(),
+        format::counted(worst_records, "record"),
+        format::took(Duration::from_millis(worst_ms)),
+        format::counted(sum(|partition| partition.namespaces), "namespace"),
+        format::counted(sum(|partition| partition.documents), "document"),
+        format::size(sum(|partition| partition.disk_bytes)),
+    );
+    let columns = [
+        ("partition", Align::Right),
+        ("state", Align::Left),
+        ("leaf", Align::Left),
+        ("epoch", Align::Right),
+        ("applied", Align::Right),
+        ("durable", Align::Right),
+        ("log", Align::Right),
+        ("lag", Align::Right),
+        ("documents", Align::Right),
+        ("disk", Align::Right),
+    ];
+    let rows: Vec<Vec<String>> = partitions.iter().map(row).collect();
+    text.push_str(&format::table(&columns, &rows));
+    for partition in partitions.iter().filter(|partition| !partition.detail.is_empty()) {
+        let number = partition.label.as_ref().map_or(0, |label| label.partition);
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "partition {number}: {}", output::clean_line(&partition.detail));
+    }
+    text.push_str(&row_bytes(partitions));
+    text
+}
+
+fn row(partition: &PartitionStatus) -> Vec<String> {
+    let label = partition.label.clone().unwrap_or_default();
+    vec![
+        label.partition.to_string(),
+        partition.state.clone(),
+        partition.leaf.clone(),
+        label.epoch.to_string(),
+        format::count(label.next_offset),
+        format::count(partition.durable_offset),
+        format!(
+            "{}..{}",
+            format::count(partition.log_low_offset),
+            format::count(partition.log_high_offset)
+        ),
+        format::count(lag(partition)),
+        format::count(partition.documents),
+        format::size(partition.disk_bytes),
+    ]
+}
+
+/// What the disk is used for, over all partitions.
+fn row_bytes(partitions: &[PartitionStatus]) -> String {
+    let mut kinds: Vec<(String, u64)> = Vec::new();
+    for row in partitions.iter().flat_map(|partition| &partition.row_bytes) {
+        match kinds.iter_mut().find(|(kind, _)| *kind == row.kind) {
+            Some((_, bytes)) => *bytes += row.bytes,
+            None => kinds.push((row.kind.clone(), row.bytes)),
+        }
+    }
+    if kinds.is_empty() {
+        return String::new();
+    }
+    let parts: Vec<String> =
+        kinds.iter().map(|(kind, bytes)| format!("{kind} {}", format::size(*bytes))).collect();
+    format!("\nrows: {}\n", parts.join(", "))
+}
+
+fn short_id(id: &[u8]) -> String {
+    wire_json::hex(id.get(..4).unwrap_or(id))
+}
+
+fn status_json(status: &GetStatusResponse) -> Value {
+    let partitions = status.partitions.iter().map(|partition| {
+        let label = partition.label.clone().unwrap_or_default();
+        let rows = partition.row_bytes.iter();
+        json!({
+            "partition": label.partition,
+            "epoch": label.epoch,
+            "next_offset": label.next_offset,
+            "build": label.build,
+            "leaf": partition.leaf,
+            "state": partition.state,
+            "detail": partition.detail,
+            "durable_offset": partition.durable_offset,
+            "log_low_offset": partition.log_low_offset,
+            "log_high_offset": partition.log_high_offset,
+            "lag_records": lag(partition),
+            "lag_ms": partition.lag_ms,
+            "namespaces": partition.namespaces,
+            "documents": partition.documents,
+            "disk_bytes": partition.disk_bytes,
+            "row_bytes": rows
+                .map(|row| json!({ "kind": row.kind, "bytes": row.bytes }))
+                .collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "cluster_id": wire_json::hex(&status.cluster_id),
+        "log_generation": status.log_generation,
+        "version": status.version,
+        "partitions": partitions.collect::<Vec<_>>(),
+    })
+}

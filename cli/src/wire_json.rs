@@ -1,0 +1,120 @@
+//! Answers as JSON: the field names of the `.proto` files, enums as their names, hashes as hex.
+
+use nautilus_proto::common::v1::{AttributeValue, DocumentMetadata, Field, attribute_value};
+use nautilus_proto::search::v1::{Document, Highlight, Hit, SearchResponse};
+use serde_json::{Map, Value, json};
+
+/// A search's answer.
+pub(crate) fn search_response(answer: &SearchResponse) -> Value {
+    let coverage = answer.coverage.as_ref().map(|coverage| {
+        let missing = coverage.missing.iter();
+        json!({
+            "complete": coverage.complete,
+            "partitions_asked": coverage.partitions_asked,
+            "partitions_answered": coverage.partitions_answered,
+            "missing": missing
+                .map(|one| json!({ "partition": one.partition, "reason": one.reason }))
+                .collect::<Vec<_>>(),
+        })
+    });
+    let timing = answer.timing.as_ref().map(|timing| {
+        let stages = timing.stages.iter();
+        json!({
+            "total_us": timing.total_us,
+            "stages": stages
+                .map(|stage| json!({ "name": stage.name, "duration_us": stage.duration_us }))
+                .collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "hits": answer.hits.iter().map(hit).collect::<Vec<_>>(),
+        "total_hits": answer.total_hits,
+        "relaxed": answer.relaxed,
+        "truncated": answer.truncated,
+        "coverage": coverage,
+        "timing": timing,
+        "consistency_token": answer.consistency_token,
+    })
+}
+
+fn hit(hit: &Hit) -> Value {
+    json!({
+        "namespace": hit.namespace,
+        "document_id": hit.document_id,
+        "score": hit.score,
+        "title": hit.title,
+        "path": hit.path,
+        "metadata": hit.metadata.as_ref().map(metadata),
+        "version": hit.version,
+        "highlights": hit.highlights.iter().map(highlight).collect::<Vec<_>>(),
+        "body": hit.body,
+    })
+}
+
+fn highlight(highlight: &Highlight) -> Value {
+    let field = Field::try_from(highlight.field).unwrap_or(Field::Unspecified);
+    let ranges = highlight.ranges.iter();
+    json!({
+        "field": field.as_str_name(),
+        "text": highlight.text,
+        "ranges": ranges
+            .map(|range| json!({ "start": range.start, "end": range.end }))
+            .collect::<Vec<_>>(),
+    })
+}
+
+/// A document as stored.
+pub(crate) fn document(document: &Document) -> Value {
+    json!({
+        "namespace": document.namespace,
+        "document_id": document.document_id,
+        "version": document.version,
+        "title": document.title,
+        "path": document.path,
+        "body": document.body,
+        "metadata": document.metadata.as_ref().map(metadata),
+        "content_hash": hex(&document.content_hash),
+    })
+}
+
+fn metadata(metadata: &DocumentMetadata) -> Value {
+    let attributes: Map<String, Value> =
+        metadata.attributes.iter().map(|(key, value)| (key.clone(), attribute(value))).collect();
+    json!({
+        "created_unix_ms": metadata.created_unix_ms,
+        "modified_unix_ms": metadata.modified_unix_ms,
+        "size_bytes": metadata.size_bytes,
+        "media_type": metadata.media_type,
+        "attributes": attributes,
+    })
+}
+
+/// An attribute as the plain JSON value it is.
+pub(crate) fn attribute(value: &AttributeValue) -> Value {
+    match &value.value {
+        None => Value::Null,
+        Some(attribute_value::Value::Text(text)) => json!(text),
+        Some(attribute_value::Value::Integer(number)) => json!(number),
+        Some(attribute_value::Value::Number(number)) => json!(number),
+        Some(attribute_value::Value::Flag(flag)) => json!(flag),
+    }
+}
+
+/// Bytes as hex digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_and_hashes_are_plain_values() {
+        let value = |value| AttributeValue { value: Some(value) };
+        assert_eq!(attribute(&value(attribute_value::Value::Flag(true))), json!(true));
+        assert_eq!(attribute(&value(attribute_value::Value::Integer(-3))), json!(-3));
+        assert_eq!(attribute(&AttributeValue { value: None }), Value::Null);
+        assert_eq!(hex(&[0, 171, 255]), "00abff");
+    }
+}
