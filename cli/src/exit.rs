@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use nautilus_service::status::{class_of, error_chain};
+use nautilus_service::status::{class_of, is_connection_loss};
 use nautilus_types::Class;
 use serde_json::json;
 use tonic::Status;
@@ -111,8 +111,8 @@ fn describe(error: &anyhow::Error) -> String {
 /// A status for people: its message, its reason, the fields it complains about.
 pub(crate) fn describe_status(status: &Status) -> String {
     let details = status.get_error_details();
-    let mut text = if nautilus_service::status::is_connection_loss(status) {
-        error_chain(status).replace("transport error: transport error", "transport error")
+    let mut text = if is_connection_loss(status) {
+        format!("the connection was lost: {}", root_cause(status))
     } else {
         status.message().to_owned()
     };
@@ -129,6 +129,15 @@ pub(crate) fn describe_status(status: &Status) -> String {
         }
     }
     text
+}
+
+/// The last of the causes: of a broken connection the only one that says something.
+fn root_cause(status: &Status) -> String {
+    let mut cause: &dyn std::error::Error = status;
+    while let Some(below) = cause.source() {
+        cause = below;
+    }
+    cause.to_string()
 }
 
 fn as_json(error: &anyhow::Error) -> serde_json::Value {

@@ -39,6 +39,7 @@ use crate::credentials::Caller;
 use crate::exit::{Failure, Hinted};
 use crate::output;
 
+use self::backoff::Patience;
 use self::pipeline::Pipeline;
 use self::progress::Progress;
 use self::source::Source;
@@ -96,6 +97,10 @@ pub(crate) struct FeedArgs {
     #[arg(long)]
     no_wait: bool,
 
+    /// Wait at most this long for the index to catch up, at the start and at the end
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    wait: Duration,
+
     /// Keep trying this long while the cluster is busy or away
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     retry_for: Duration,
@@ -107,6 +112,12 @@ pub(crate) struct FeedArgs {
     /// Spread the documents over N namespaces NAME-000, NAME-001, … by the hash of their id
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=SPREAD_MAX))]
     spread: Option<u32>,
+}
+
+impl FeedArgs {
+    fn patience(&self) -> Patience {
+        Patience { retry_for: self.retry_for, wait: self.wait }
+    }
 }
 
 /// Feeds, says what came of it, and fails where a document did.
@@ -184,7 +195,7 @@ async fn settle(
     }
     pipeline.say("waiting until everything is searchable");
     let touched = pipeline.touched.iter().copied();
-    target.await_searchable(client, touched, args.retry_for).await
+    target.await_searchable(client, touched, args.patience()).await
 }
 
 fn rules(global: &Global, args: &FeedArgs) -> Rules {
@@ -201,7 +212,7 @@ fn open_ack_log(path: &Path) -> anyhow::Result<File> {
 }
 
 async fn known(client: &Client, target: &Target, args: &FeedArgs) -> anyhow::Result<Vec<Known>> {
-    target.known(client, args.retry_for).await.map_err(|error| {
+    target.known(client, args.patience()).await.map_err(|error| {
         match error.downcast::<tonic::Status>() {
             Ok(status) if !args.create && class_of(&status) == Class::Denied => {
                 let hint = "  --create makes the namespace where it is not there yet".to_owned();

@@ -3,12 +3,29 @@
 use std::time::Duration;
 
 use nautilus_service::class_of;
+use nautilus_service::status::is_connection_loss;
 use nautilus_types::Class;
 use tonic::Status;
 use tonic_types::StatusExt;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// How long calls are tried again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// With a cluster that is busy or away.
+    pub(super) retry_for: Duration,
+    /// With one that is there and still catching up with what was written.
+    pub(super) wait: Duration,
+}
+
+impl Patience {
+    /// For how long after the first attempt a read that failed so is repeated.
+    pub(super) fn with_read(self, status: &Status) -> Duration {
+        if is_connection_loss(status) { self.retry_for } else { self.wait }
+    }
+}
 
 /// Whether the same call may succeed later. A call that ran out of time may have been carried out:
 /// all calls repeated here change nothing when they are carried out twice.

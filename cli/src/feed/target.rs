@@ -1,7 +1,6 @@
 //! The namespaces a feed writes to, and what they hold already.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -12,7 +11,7 @@ use nautilus_types::Class;
 use serde_json::json;
 use tonic::Status;
 
-use super::backoff;
+use super::backoff::{self, Patience};
 use crate::cli::Global;
 use crate::client::Client;
 use crate::credentials::Caller;
@@ -80,7 +79,7 @@ impl Target {
     pub(super) async fn known(
         &self,
         client: &Client,
-        patience: Duration,
+        patience: Patience,
     ) -> anyhow::Result<Vec<Known>> {
         let shown = json!({ "namespace": self.name(0), "page_size": PAGE_SIZE, "latest": true });
         client.explain("nautilus.search.v1.SearchService/ListDocuments", Caller::User, &shown);
@@ -96,7 +95,7 @@ impl Target {
         &self,
         client: &Client,
         touched: impl IntoIterator<Item = usize>,
-        patience: Duration,
+        patience: Patience,
     ) -> anyhow::Result<()> {
         stream::iter(touched)
             .map(|number| page(client, self.name(number), 1, "", patience))
@@ -116,7 +115,7 @@ fn unless_there<T>(made: Result<T, Status>) -> Result<(), Status> {
     }
 }
 
-async fn list(client: &Client, name: &str, patience: Duration) -> anyhow::Result<Known> {
+async fn list(client: &Client, name: &str, patience: Patience) -> anyhow::Result<Known> {
     let mut known = Known::new();
     let mut token = String::new();
     loop {
@@ -137,7 +136,7 @@ async fn page(
     name: &str,
     page_size: i32,
     token: &str,
-    patience: Duration,
+    patience: Patience,
 ) -> anyhow::Result<ListDocumentsResponse> {
     let start = client.clock.now();
     let mut attempt = 0;
@@ -155,7 +154,7 @@ async fn page(
             Err(status) => status,
         };
         let waited = client.clock.now().duration_since(start);
-        if !backoff::may_pass(&status) || waited >= patience {
+        if !backoff::may_pass(&status) || waited >= patience.with_read(&status) {
             return Err(status.into());
         }
         tokio::time::sleep(backoff::pause(attempt, backoff::hint(&status))).await;
