@@ -85,7 +85,8 @@ impl Credentials {
             Caller::User => crate::grpcurl::quote(&self.user),
             Caller::Operator => "--operator".to_owned(),
         };
-        format!("export NAUTILUS_TOKEN=$(nautilus user token {whose})")
+        let data_dir = crate::grpcurl::quote(&self.data_dir.to_string_lossy());
+        format!("export NAUTILUS_TOKEN=$(nautilus --data-dir {data_dir} user token {whose})")
     }
 
     fn make(&self, caller: Caller, lifetime: Duration) -> anyhow::Result<String> {

@@ -123,7 +123,9 @@ pub(crate) fn describe_status(status: &Status) -> String {
         let _ = write!(text, " ({})", info.reason);
     }
     if let Some(request) = details.bad_request() {
-        for violation in &request.field_violations {
+        let is_news = |said: &str| said != status.message();
+        let violations = request.field_violations.iter();
+        for violation in violations.filter(|violation| is_news(&violation.description)) {
             // Writing to a string cannot fail.
             let _ = write!(text, "\n  {}: {}", violation.field, violation.description);
         }
