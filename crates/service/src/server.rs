@@ -169,10 +169,18 @@ impl GrpcServer {
         for descriptors in &self.descriptors {
             builder = builder.register_encoded_file_descriptor_set(descriptors);
         }
+        // Descriptors cover the whole contract; only what is served here is listed.
+        for service in self.services.iter().copied().chain(INFRASTRUCTURE_SERVICES) {
+            builder = builder.with_service_name(service);
+        }
         self.routes.add_service(builder.build_v1().map_err(ServerError::Descriptors)?);
         Ok(())
     }
 }
+
+/// Served by every server beside its own services.
+const INFRASTRUCTURE_SERVICES: [&str; 2] =
+    ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"];
 
 /// Whether this path belongs to health or reflection, which say nothing about documents: neither
 /// guarded nor shed, so that an overloaded process is not taken for a dead one.
