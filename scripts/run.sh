@@ -76,7 +76,8 @@ name=docs
     fail "cannot create the namespace docs: see $log"
 
 say "feeding ${docs[*]}"
-"$nautilus" feed --as demo --namespace docs "${docs[@]}"
+# --gitignore: a clone may hold build output.
+"$nautilus" feed --as demo --namespace docs --gitignore "${docs[@]}"
 "$nautilus" status --wait 60s
 
 say "nautilus search --as demo \"$query\""
