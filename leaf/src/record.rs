@@ -51,6 +51,9 @@ impl Decoder {
     pub(crate) fn decode(&self, payload: &[u8]) -> Result<Decoded, RecordError> {
         let record = MutationRecord::decode(payload)
             .map_err(|error| RecordError::Malformed(error.to_string()))?;
+        if record.schema_version == 0 {
+            return Err(RecordError::Missing("schema version"));
+        }
         if record.schema_version > SCHEMA_VERSION_MAX {
             return Err(RecordError::NewerSchema(record.schema_version));
         }
@@ -168,6 +171,7 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
+        assert_eq!(refused(|r| r.schema_version = 0), RecordError::Missing("schema version"));
         assert_eq!(refused(|r| r.schema_version = 2), RecordError::NewerSchema(2));
         assert_eq!(refused(|r| r.cluster_id = vec![2; 16]), RecordError::OtherLog);
         assert_eq!(refused(|r| r.log_generation = 8), RecordError::OtherLog);

@@ -96,3 +96,21 @@ async fn a_partition_answers_only_once_it_has_caught_up() {
     assert_eq!(ids(&leaf.search(world.search(notes, "tide")).await.expect("answered")), ["a"]);
     leaf.stop().await;
 }
+
+/// How far behind a partition is shows as the age of what it has not applied.
+#[tokio::test]
+async fn lag_is_the_age_of_the_oldest_waiting_record() {
+    let world = World::new().await;
+    let gate = Gate::new(world.log.clone());
+    let leaf = world.start_on(gate.clone(), &world.dir.path().join("leaf")).await.serving().await;
+    assert_eq!(leaf.status(0).await.lag_ms, 0);
+    gate.set_open(false);
+    world.append(world.upsert(world.first(), "a", "tide")).await;
+    gate.until_waiting().await;
+    let behind = async { while leaf.status(0).await.lag_ms == 0 {} };
+    tokio::time::timeout(WAIT, behind).await.expect("grows with time");
+    gate.set_open(true);
+    leaf.search(world.search(world.first(), "tide")).await.expect("caught up");
+    assert_eq!(leaf.status(0).await.lag_ms, 0);
+    leaf.stop().await;
+}
