@@ -12,10 +12,11 @@ pub struct Resources {
     write_buffers: WriteBufferManager,
 }
 
-/// Small write buffers keep inserts inside the CPU's caches: 8 MiB took 1.8 M rows/s where 64 MiB took 0.9
-/// (docs/adr/2026-11-22-formats.md).
-const WRITE_BUFFER_BYTES: usize = 8 << 20;
-const WRITE_BUFFERS_MAX: i32 = 4;
+/// On real text large write buffers win: 64 MiB took 1.6 times the documents a CPU-second of 8 MiB and wrote
+/// half the bytes to disk, since bodies fill small ones soon (docs/adr/2026-11-22-formats.md).
+const WRITE_BUFFER_BYTES: usize = 64 << 20;
+/// One being filled, one being written.
+const WRITE_BUFFERS_MAX: i32 = 3;
 const BLOCK_BYTES: usize = 16 << 10;
 /// Long runs of keys that share a prefix: fewer restart points make blocks smaller at no scan cost.
 const BLOCK_RESTART_INTERVAL: i32 = 64;

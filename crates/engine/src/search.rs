@@ -110,6 +110,8 @@ pub struct ScopeStatistics {
 const WINDOW_FIRST: Ordinal = 2_048;
 /// Bit sets of 2 KiB, lists of at most 256 KiB.
 const WINDOW_MAX: Ordinal = 16_384;
+/// With phrases, whose check takes tens of microseconds a document: what a window that runs out of time loses.
+const WINDOW_MAX_WITH_PHRASES: Ordinal = WINDOW_FIRST;
 
 impl Searcher<'_> {
     /// The best `limit` documents of `scope` that match `query`.
@@ -190,6 +192,7 @@ impl Searcher<'_> {
         if window.read_prefixes(plan, postings, budget)? == Scan::Exhausted {
             return Ok(Scan::Exhausted);
         }
+        let size_max = if plan.phrases.is_empty() { WINDOW_MAX } else { WINDOW_MAX_WITH_PHRASES };
         let (mut start, mut size) = (0, WINDOW_FIRST);
         while start < row.next_ordinal {
             let end = start.saturating_add(size).min(row.next_ordinal);
@@ -204,7 +207,7 @@ impl Searcher<'_> {
                 return Ok(Scan::Exhausted);
             }
             start = end;
-            size = size.saturating_mul(2).min(WINDOW_MAX);
+            size = size.saturating_mul(2).min(size_max);
         }
         Ok(Scan::Complete)
     }
