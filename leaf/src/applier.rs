@@ -1,5 +1,6 @@
 //! The applier: a partition's only writer, on a thread of its own. Opens, replays, tails, flushes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,15 +73,16 @@ impl Applier {
     /// Runs until told to stop. A partition that cannot go on is left failed, for its status to show; the process
     /// and the other partitions go on.
     pub(crate) fn run(self, stop: &CancellationToken) {
-        if let Err(error) = self.apply_log(stop) {
-            tracing::error!(
-                partition = self.served.id.0,
-                error = error_chain(&error),
-                "partition stopped"
-            );
-            self.step(Event::Broke { reason: error_chain(&error) });
-            self.runtime.block_on(stop.cancelled());
-        }
+        // A panic is a bug of ours, but one partition's record must not stop the others.
+        let ended = catch_unwind(AssertUnwindSafe(|| self.apply_log(stop)));
+        let reason = match ended {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error_chain(&error),
+            Err(_) => format!("applying panicked after offset {}", self.served.applied()),
+        };
+        tracing::error!(partition = self.served.id.0, error = reason, "partition stopped");
+        self.step(Event::Broke { reason });
+        self.runtime.block_on(stop.cancelled());
     }
 
     fn apply_log(&self, stop: &CancellationToken) -> Result<(), ApplyError> {

@@ -15,10 +15,11 @@ use nautilus_proto::leaf::v1::{
 };
 use nautilus_service::deadline::HOP_MARGIN;
 use nautilus_service::server::{BoundServer, GrpcServer, ServerError, ServerSettings};
+use nautilus_service::status::error_chain;
 use nautilus_service::threads::STACK_BYTES;
 use nautilus_service::worker_pool::PoolSettings;
 use nautilus_service::{Clock, Deadline, TaskGroup, WorkerPool};
-use nautilus_types::{DocumentId, Offset, PartitionId};
+use nautilus_types::{Class, DocumentId, Offset, PartitionId};
 use prost::Message as _;
 use tokio::runtime::Handle;
 
@@ -27,6 +28,7 @@ use crate::budget::TimeBudget;
 use crate::partition::Served;
 use crate::record::Decoder;
 use crate::request::{self, CANDIDATES_MAX, Context, FETCH_KEYS_MAX, LIST_MAX};
+use crate::state::Event;
 use crate::{Config, LeafError, LeafGrpc};
 
 /// A leaf. Its partitions come up once [`Self::spawn_appliers`] has run.
@@ -139,7 +141,7 @@ impl Leaf {
                 (outcome, queued, clock.now().saturating_duration_since(started_at))
             })
             .await?;
-        let outcome = outcome?;
+        let outcome = noting_damage(served, outcome.map_err(LeafError::from))?;
         Ok(SearchResponse {
             label: Some(self.label(context.partition, outcome.next_offset)),
             candidates: outcome.candidates.into_iter().map(candidate).collect(),
@@ -170,9 +172,10 @@ impl Leaf {
         let scope = request::scope(&context, &self.config.map, named)?;
         let ids = request.keys.iter().map(|key| DocumentId::new(&key.document_id));
         let ids = ids.collect::<Result<Vec<_>, _>>()?;
-        let database = self.ready(&context, deadline).await?.serving()?;
+        let served = self.ready(&context, deadline).await?;
+        let database = served.serving()?;
         let include_body = request.include_body;
-        let (next_offset, documents) = self
+        let fetched = self
             .pool
             .run(move || {
                 let searcher = database.searcher();
@@ -183,7 +186,8 @@ impl Leaf {
                 let documents = fetched.collect::<Result<Vec<_>, LeafError>>()?;
                 Ok::<_, LeafError>((searcher.next_offset()?, documents))
             })
-            .await??;
+            .await?;
+        let (next_offset, documents) = noting_damage(served, fetched)?;
         Ok(FetchResponse { label: Some(self.label(context.partition, next_offset)), documents })
     }
 
@@ -195,9 +199,10 @@ impl Leaf {
         let context = self.context(request.context, Purpose::List, None)?;
         let scope = request::scope(&context, &self.config.map, &request.namespace)?;
         let limit = request::limit(request.limit, LIST_MAX)?;
-        let database = self.ready(&context, deadline).await?.serving()?;
+        let served = self.ready(&context, deadline).await?;
+        let database = served.serving()?;
         let after = Some(request.after_document_id).filter(|after| !after.is_empty());
-        let (next_offset, mut listed) = self
+        let listed = self
             .pool
             .run(move || {
                 let searcher = database.searcher();
@@ -206,7 +211,8 @@ impl Leaf {
                 let listed = searcher.list(entry, after.as_deref(), limit + 1)?;
                 Ok::<_, LeafError>((searcher.next_offset()?, listed))
             })
-            .await??;
+            .await?;
+        let (next_offset, mut listed) = noting_damage(served, listed)?;
         let is_last = listed.len() <= limit;
         listed.truncate(limit);
         let documents = listed.into_iter().map(|document| ListedDocument {
@@ -258,6 +264,8 @@ impl Leaf {
             let waited =
                 tokio::time::timeout_at(give_up.into(), applied.wait_for(|at| *at >= until)).await;
             if !matches!(waited, Ok(Ok(_))) {
+                // It may have stopped meanwhile, which is another thing than being behind.
+                served.serving()?;
                 return Err(LeafError::Lagging { asked: until, applied: served.applied() });
             }
         }
@@ -272,6 +280,20 @@ impl Leaf {
             build: String::new(),
         }
     }
+}
+
+/// Stored bytes that make no sense stop the partition: what else they spoil is not known.
+fn noting_damage<T>(served: &Served, result: Result<T, LeafError>) -> Result<T, LeafError> {
+    if let Err(error) = &result
+        && error.class() == Class::Corrupt
+    {
+        let reason = error_chain(error);
+        let (before, after) = served.step(Event::Broke { reason: reason.clone() });
+        if before != after {
+            tracing::error!(partition = served.id.0, error = reason, "partition stopped");
+        }
+    }
+    result
 }
 
 fn candidate(candidate: nautilus_engine::Candidate) -> Candidate {

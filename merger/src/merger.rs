@@ -18,10 +18,7 @@ use crate::root_client::Root;
 use crate::{Config, MergerError};
 
 /// What a root may answer with in one message: candidates of many partitions.
-const ROOT_ANSWER: MessageLimits = MessageLimits {
-    decode_bytes_max: MessageLimits::INTERNAL.encode_bytes_max,
-    encode_bytes_max: MessageLimits::INTERNAL.decode_bytes_max,
-};
+const ROOT_ANSWER: MessageLimits = MessageLimits::INTERNAL.of_client();
 
 /// What a merger is given.
 pub struct Parts {

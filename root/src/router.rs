@@ -86,5 +86,5 @@ fn new_leaf(address: &str, connect_timeout: Duration) -> Result<Leaf, RootError>
         .http2_keep_alive_interval(Duration::from_secs(10))
         .keep_alive_timeout(Duration::from_secs(5));
     let client = LeafServiceClient::new(endpoint.connect_lazy());
-    Ok(with_message_limits!(client, MessageLimits::INTERNAL))
+    Ok(with_message_limits!(client, MessageLimits::INTERNAL.of_client()))
 }

@@ -82,6 +82,12 @@ impl MessageLimits {
     /// Between roles: candidates and stored text.
     pub const INTERNAL: Self =
         Self { decode_bytes_max: 4 * 1024 * 1024, encode_bytes_max: 16 * 1024 * 1024 };
+
+    /// The same bounds from the client's side: it takes in what the server gives out.
+    #[must_use]
+    pub const fn of_client(self) -> Self {
+        Self { decode_bytes_max: self.encode_bytes_max, encode_bytes_max: self.decode_bytes_max }
+    }
 }
 
 /// Gives a generated server (or client) the bounds of its messages:
