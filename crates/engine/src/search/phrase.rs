@@ -1,5 +1,7 @@
 //! Counting a phrase in a text, and reading the texts of the documents where it may stand.
 
+mod scan;
+
 use nautilus_analysis::Analyzer;
 use nautilus_query::Field;
 
@@ -11,13 +13,25 @@ use crate::rows::posting::Frequencies;
 
 /// How often `tokens` stand side by side in `text`; occurrences may overlap.
 fn count(analyzer: &Analyzer, text: &str, tokens: &[String]) -> u32 {
+    scan::count(analyzer, text, tokens).unwrap_or_else(|| pass(analyzer, text, tokens, |_, _| true))
+}
+
+/// The same by one pass of the analyzer over the text, for occurrences of which `counts` accepts
+/// each token: its index in the phrase and its byte offset in the text.
+fn pass(
+    analyzer: &Analyzer,
+    text: &str,
+    tokens: &[String],
+    counts: impl Fn(usize, usize) -> bool,
+) -> u32 {
     // For each occurrence under way, how many of its tokens have been seen.
     let mut under_way: Vec<usize> = Vec::new();
     let mut found = 0_u32;
     analyzer.for_each_token(text, |token| {
         under_way.push(0);
         under_way.retain_mut(|seen| {
-            let matches = tokens.get(*seen).is_some_and(|wanted| wanted == token.text);
+            let matches = tokens.get(*seen).is_some_and(|wanted| wanted == token.text)
+                && counts(*seen, token.start);
             *seen += 1;
             if matches && *seen == tokens.len() {
                 found = found.saturating_add(1);
