@@ -11,10 +11,10 @@ use crate::client::Client;
 use crate::power_cut::{CutReport, CutStyle, Recorder, Recording, SyncCounts};
 use crate::process::{Process, run};
 use crate::rng::Rng;
-use crate::wait::wait_until;
+use crate::wait::{poll_for, wait_until};
 
 /// A start with recovery, at most.
-const START_TIME_MAX: Duration = Duration::from_secs(60);
+const START_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// A short command, at most.
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(60);
@@ -67,9 +67,30 @@ impl Machine {
 
     /// Starts the server and waits until it serves everything in its log.
     pub fn start(&mut self) -> anyhow::Result<()> {
+        self.begin_start()?;
+        let endpoint = self.endpoint();
+        wait_until("the server's endpoint", START_TIME_MAX, || {
+            self.still_runs()?;
+            Ok(endpoint.exists().then_some(()))
+        })?;
+        let status = ["status", "--wait", &format!("{}s", START_TIME_MAX.as_secs())];
+        let mut command = self.nautilus();
+        command.args(status);
+        let served = run(command, &self.dir, "status", START_TIME_MAX + COMMAND_TIME_MAX);
+        // Why it ended says more than that nothing answers.
+        self.still_runs()?;
+        served.map(|_| ())
+    }
+
+    /// Starts the server and returns after this time, whatever it is at.
+    pub fn start_for(&mut self, time: Duration) -> anyhow::Result<()> {
+        self.begin_start()?;
+        poll_for(time, || self.still_runs().map(|()| None::<()>)).map(|_| ())
+    }
+
+    fn begin_start(&mut self) -> anyhow::Result<()> {
         self.started += 1;
-        let endpoint = self.data_dir().join("endpoint");
-        match fs::remove_file(&endpoint) {
+        match fs::remove_file(self.endpoint()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(error).context("remove the endpoint of the last server");
             }
@@ -85,30 +106,27 @@ impl Machine {
             }
         };
         let name = format!("server-{}", self.started);
-        let mut process = Process::start(command, &self.dir, &name)?;
-        let mut still_runs = || match process.ended()? {
-            None => Ok(()),
-            Some(status) => bail!("the server ended: {status}\n{}", process.complaints()?),
-        };
-        wait_until("the server's endpoint", START_TIME_MAX, || {
-            still_runs()?;
-            Ok(endpoint.exists().then_some(()))
-        })?;
-        let mut status = self.nautilus();
-        status.args(["status", "--wait", &format!("{}s", START_TIME_MAX.as_secs())]);
-        let served = self.run(status);
-        still_runs()?;
-        served?;
+        let process = Process::start(command, &self.dir, &name)?;
         self.running = Some(Running { process, recording });
         Ok(())
     }
 
-    /// `kill -9`.
-    pub fn kill(&mut self) -> anyhow::Result<()> {
-        match self.running.take() {
-            Some(mut running) => running.process.kill(),
-            None => bail!("no server runs"),
+    fn still_runs(&mut self) -> anyhow::Result<()> {
+        let Some(running) = &mut self.running else { bail!("no server runs") };
+        match running.process.ended()? {
+            None => Ok(()),
+            Some(status) => bail!("the server ended: {status}\n{}", running.process.complaints()?),
         }
+    }
+
+    fn endpoint(&self) -> PathBuf {
+        self.data_dir().join("endpoint")
+    }
+
+    /// `kill -9`. That the server had logged an error before is an error.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        let Some(mut running) = self.running.take() else { bail!("no server runs") };
+        running.kill()
     }
 
     /// `kill -9`, then takes from the files what was not synced. Also says which syncs there were.
@@ -118,7 +136,7 @@ impl Machine {
         rng: &mut Rng,
     ) -> anyhow::Result<(CutReport, SyncCounts)> {
         let Some(mut running) = self.running.take() else { bail!("no server runs") };
-        running.process.kill()?;
+        running.kill()?;
         match running.recording {
             Some(recording) => recording.cut(style, rng),
             None => bail!("nothing was recorded"),
@@ -149,9 +167,17 @@ impl Machine {
 
     /// A new connection on behalf of [`USER`].
     pub fn connect(&self) -> anyhow::Result<Client> {
-        let endpoint = self.data_dir().join("endpoint");
-        let address = fs::read_to_string(&endpoint).context("read the endpoint")?;
+        let address = fs::read_to_string(self.endpoint()).context("read the endpoint")?;
         let token = self.command(&["user", "token", USER])?;
         Client::connect(address.trim(), token.trim())
+    }
+}
+
+impl Running {
+    fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.kill()?;
+        let complaints = self.process.complaints()?;
+        let error = complaints.lines().find(|line| line.contains("ERROR"));
+        error.map_or(Ok(()), |error| Err(anyhow::anyhow!("the server had logged: {error}")))
     }
 }

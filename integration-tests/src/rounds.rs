@@ -47,6 +47,8 @@ pub struct Totals {
     pub deaths: u32,
     /// Of them with some documents acknowledged and some not.
     pub within_feed: u32,
+    /// Of them while starting again.
+    pub within_start: u32,
     /// Acknowledged writes that were looked for afterwards.
     pub acknowledged: usize,
     /// Writes that a second feed sent.
@@ -67,6 +69,8 @@ pub struct Rounds {
     calm_acknowledged: Duration,
     /// And until all is searchable.
     calm: Duration,
+    /// How long the last start took.
+    start: Duration,
     /// Of all rounds so far; each holds the whole corpus.
     targets: Vec<Target>,
     /// So far.
@@ -83,23 +87,25 @@ impl Rounds {
     ) -> anyhow::Result<Self> {
         let corpus = Corpus::generate(&dir.join("corpus"), "onegeneration", GENERATED, rng)?;
         corpus.add_project()?;
+        let clock = Clock::system();
+        let began = clock.now();
         machine.start()?;
+        let start = clock.now().duration_since(began);
         machine.command(&["user", "create", USER])?;
         let target = Target::one("calm");
         target.create(&machine)?;
-        let clock = Clock::system();
-        let start = clock.now();
+        let began = clock.now();
         let mut feed = Feed::start(&machine, &target, &corpus.dir, "calm", PATIENCE)?;
         let mut calm_acknowledged = Duration::ZERO;
         let mut acknowledged = 0;
         let searchable = poll_for(PATIENCE, || {
             let seen = feed.acknowledged_so_far()?.len();
             if seen > acknowledged {
-                (acknowledged, calm_acknowledged) = (seen, clock.now().duration_since(start));
+                (acknowledged, calm_acknowledged) = (seen, clock.now().duration_since(began));
             }
             Ok(feed.ends_within(Duration::ZERO)?.then_some(()))
         })?;
-        let calm = clock.now().duration_since(start);
+        let calm = clock.now().duration_since(began);
         ensure!(searchable.is_some(), "an undisturbed feed takes more than {calm:?}");
         let (summary, hashes) = feed.finish().context("feed undisturbed")?;
         checks::sent_the_rest(&summary, 0, hashes.len())?;
@@ -108,9 +114,17 @@ impl Rounds {
              {calm:.2?}",
             hashes.len()
         );
-        let targets = vec![target];
-        let totals = Totals::default();
-        Ok(Self { machine, disaster, corpus, hashes, calm_acknowledged, calm, targets, totals })
+        Ok(Self {
+            machine,
+            disaster,
+            corpus,
+            hashes,
+            calm_acknowledged,
+            calm,
+            start,
+            targets: vec![target],
+            totals: Totals::default(),
+        })
     }
 
     /// Runs this many rounds and looks at the end whether what earlier rounds left is still there.
@@ -153,18 +167,16 @@ impl Rounds {
         let what = self.die(rng)?;
         let acknowledged = feed.acknowledged()?;
 
-        let clock = Clock::system();
-        let start = clock.now();
-        self.machine.start().context("start again")?;
-        let recovery = clock.now().duration_since(start);
+        self.start_again(rng)?;
         let client = self.machine.connect()?;
         let stored = client.list(&target.namespaces)?;
         println!(
             "round {number}: {what} after {moment:.2?}; {} of {} acknowledged, {} stored; back in \
-             {recovery:.2?}",
+             {:.2?}",
             acknowledged.len(),
             self.hashes.len(),
-            stored.len()
+            stored.len(),
+            self.start
         );
         let lost = checks::lost(&acknowledged, &stored);
         ensure!(lost.is_empty(), "{} acknowledged writes are lost: {lost:.10?}", lost.len());
@@ -180,7 +192,6 @@ impl Rounds {
         checks::searches_agree(&client, &target, &self.corpus, &complete, rng)?;
 
         self.targets.push(target);
-        self.totals.deaths += 1;
         let is_within = !acknowledged.is_empty() && acknowledged.len() < self.hashes.len();
         self.totals.within_feed += u32::from(is_within);
         self.totals.acknowledged += acknowledged.len();
@@ -188,9 +199,26 @@ impl Rounds {
         Ok(())
     }
 
+    /// Starts the server, in half of the rounds after it died once more while starting.
+    fn start_again(&mut self, rng: &mut Rng) -> anyhow::Result<()> {
+        if rng.coin() {
+            let moment = self.start.mul_f64(rng.fraction());
+            self.machine.start_for(moment).context("start to die again")?;
+            let what = self.die(rng)?;
+            println!("         {what} {moment:.2?} into the start");
+            self.totals.within_start += 1;
+        }
+        let clock = Clock::system();
+        let began = clock.now();
+        self.machine.start().context("start again")?;
+        self.start = clock.now().duration_since(began);
+        Ok(())
+    }
+
     /// Ends the server as the disaster does, and says how.
     fn die(&mut self, rng: &mut Rng) -> anyhow::Result<String> {
         let (what, syncs) = die(&mut self.machine, self.disaster, rng)?;
+        self.totals.deaths += 1;
         self.totals.syncs.add(syncs);
         Ok(what)
     }
@@ -217,11 +245,11 @@ pub fn die(
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { deaths, within_feed, acknowledged, sent_again, syncs } = self;
+        let Self { deaths, within_feed, within_start, acknowledged, sent_again, syncs } = self;
         write!(
             f,
-            "{deaths} deaths, {within_feed} within the feed; {acknowledged} acknowledged writes \
-             looked for, none lost; {sent_again} writes sent again"
+            "{deaths} deaths, {within_feed} with a part acknowledged, {within_start} within a start; \
+             {acknowledged} acknowledged writes looked for, none lost; {sent_again} sent again"
         )?;
         if *syncs == SyncCounts::default() { Ok(()) } else { write!(f, "; {syncs}") }
     }

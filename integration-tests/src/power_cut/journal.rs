@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -41,9 +42,12 @@ pub struct SyncCounts {
 }
 
 /// The recorded calls, in order. A line that was not written to its end is no call: whoever made it
-/// was killed in it.
+/// was killed in it. No file, no calls: the process was killed before it ran.
 pub(super) fn read(journal: &Path, data_dir: &Path) -> anyhow::Result<Vec<Event>> {
-    let bytes = fs::read(journal).with_context(|| format!("read {}", journal.display()))?;
+    let bytes = match fs::read(journal) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        other => other.with_context(|| format!("read {}", journal.display()))?,
+    };
     let text = String::from_utf8_lossy(&bytes);
     let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
     Ok(whole.filter_map(|line| event(line, data_dir)).collect())
