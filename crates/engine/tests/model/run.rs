@@ -112,6 +112,8 @@ pub(crate) fn run(seed: u64, steps: usize) -> Tally {
                     scope.spawn(move || ask(partition, rng, now))
                 })
                 .collect();
+            // Also when applying panics: those who ask would wait for ever.
+            let done = DoneOnDrop(&now);
             while left > 0 {
                 left -= 1;
                 let step = source.step();
@@ -122,7 +124,7 @@ pub(crate) fn run(seed: u64, steps: usize) -> Tally {
                 apply(&mut writer, source.records(step), &mut log, &mut tally);
                 now.publish(&source, &writer);
             }
-            now.is_done.store(true, Ordering::Release);
+            drop(done);
             for searcher in searchers {
                 answers.extend(searcher.join().expect("no panic"));
             }
@@ -185,6 +187,14 @@ struct Now {
     next_offset: AtomicU64,
     /// Current incarnation of each of [`NAMES`].
     incarnations: [AtomicU64; NAMES.len()],
+}
+
+struct DoneOnDrop<'a>(&'a Now);
+
+impl Drop for DoneOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.is_done.store(true, Ordering::Release);
+    }
 }
 
 impl Now {
