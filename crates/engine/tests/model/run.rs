@@ -19,6 +19,8 @@ use super::queries::query;
 
 const SEARCHERS: u64 = 2;
 const ANSWERS_PER_LABEL: usize = 4;
+/// More documents than any namespace of a history has.
+const LISTED_MAX: usize = 10_000;
 const IDENTITY: PartitionIdentity = PartitionIdentity {
     cluster_id: *b"model-test-00000",
     log_generation: LogGeneration(1),
@@ -257,6 +259,7 @@ fn list_in_pages(
         let more = searcher.list(entry, after.as_deref(), page).expect("lists");
         let is_last = more.len() < page;
         listed.extend(more);
+        assert!(listed.len() < LISTED_MAX, "a list that does not end");
         if is_last {
             return listed;
         }
