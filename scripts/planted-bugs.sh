@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Shows that the model test can fail: plants one bug at a time in a copy of the tree and expects it to be caught.
+# Shows that the engine's tests can fail: plants one bug at a time in a copy of the tree and expects it to be caught.
 #
 # Each file of crates/engine/tests/planted/ is a patch with one bug; its first line says which.
 set -euo pipefail
@@ -11,9 +11,9 @@ git worktree add --quiet --detach "$copy" HEAD
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 
 # Some bugs make a scan endless: that is caught too.
-model_test() { (cd "$copy" && timeout 600 cargo test --quiet -p nautilus-engine --test model) >"$copy.log" 2>&1; }
+engine_tests() { (cd "$copy" && timeout 600 cargo test --quiet -p nautilus-engine) >"$copy.log" 2>&1; }
 
-if ! model_test; then
+if ! engine_tests; then
     echo "planted-bugs: the test fails without a bug: $copy.log" >&2
     exit 1
 fi
@@ -23,11 +23,11 @@ missed=0
 for patch in crates/engine/tests/planted/*.patch; do
     name=$(head -n 1 "$patch")
     git -C "$copy" apply "$PWD/$patch"
-    if ! (cd "$copy" && cargo build --quiet -p nautilus-engine --tests); then
-        echo "planted-bugs: $patch does not compile" >&2
+    if ! (cd "$copy" && cargo build --quiet -p nautilus-engine --tests) 2>"$copy.log"; then
+        echo "planted-bugs: $patch does not compile: $copy.log" >&2
         exit 1
     fi
-    if model_test; then
+    if engine_tests; then
         printf 'MISSED  %s\n' "$name"
         missed=$((missed + 1))
     else
