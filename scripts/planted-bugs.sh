@@ -8,7 +8,8 @@ cd "$(dirname "$0")/.."
 copy=$(mktemp -d)
 trap 'git worktree remove --force "$copy" 2>/dev/null; rm -rf "$copy"' EXIT
 git worktree add --quiet --detach "$copy" HEAD
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+# A folder of its own: Cargo takes a crate of another clone for the same one, and would hand out a build with a bug.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/planted-bugs
 
 # Some bugs make a scan endless: that is caught too.
 engine_tests() { (cd "$copy" && timeout 600 cargo test --quiet -p nautilus-engine) >"$copy.log" 2>&1; }
