@@ -34,14 +34,16 @@ if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
     fail "port $port is in use. Stop what runs there, or choose another: make run PORT=$((port + 100))"
 fi
 
-# The other commands find the address and the keys in the data directory.
+# The other commands find the keys in the data directory. They ask the server started here, not one that may
+# serve the same directory already: then ours ends at once, and its log says why.
 export NAUTILUS_DATA_DIR=$data_dir
-unset NAUTILUS_ENDPOINT NAUTILUS_TOKEN NAUTILUS_USER
+export NAUTILUS_ENDPOINT=http://127.0.0.1:$port
+unset NAUTILUS_TOKEN NAUTILUS_USER
 mkdir -p "$data_dir"
 log=$data_dir/dev.log
 
 say "starting all roles in one process (data in $data_dir, log in $log)"
-"$nautilus" dev --data-dir "$data_dir" --listen "127.0.0.1:$port" 2>"$log" &
+"$nautilus" dev --data-dir "$data_dir" --listen "127.0.0.1:$port" 2>>"$log" &
 server=$!
 
 stop() {

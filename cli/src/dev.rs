@@ -62,7 +62,7 @@ pub(crate) async fn run(global: &Global, args: DevArgs) -> anyhow::Result<()> {
         return Err(Failure::new(
             Class::Invalid,
             format!(
-                "{} can be reached from other machines, and nothing here is encrypted: passwords \
+                "{} can be reached from other machines, and nothing here is encrypted: tokens \
                  and documents would be readable on the way\nListen on 127.0.0.1, or say \
                  --insecure-i-know.",
                 args.listen.ip()

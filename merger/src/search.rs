@@ -112,7 +112,8 @@ impl Run<'_> {
         self.show(&[], Page::default()).await
     }
 
-    /// Asks for all words, and where that finds nothing and the caller lets us, for any.
+    /// Asks for all words, and where that finds nothing and the caller lets us, for any. A search that was cut off
+    /// has not shown that there is nothing.
     async fn find(
         &mut self,
         scope: &[Namespace],
@@ -120,7 +121,7 @@ impl Run<'_> {
     ) -> Result<Found, MergerError> {
         let found = self.ask(scope, &understood.tree).await?;
         match &understood.relaxed {
-            Some(relaxed) if found.response.total_hits == 0 => {
+            Some(relaxed) if found.response.total_hits == 0 && !found.response.truncated => {
                 Ok(Found { is_relaxed: true, ..self.ask(scope, relaxed).await? })
             }
             Some(_) | None => Ok(found),

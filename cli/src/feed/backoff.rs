@@ -23,8 +23,13 @@ pub(super) struct Patience {
 impl Patience {
     /// For how long after the first attempt a read that failed so is repeated.
     pub(super) fn with_read(self, status: &Status) -> Duration {
-        if is_connection_loss(status) { self.retry_for } else { self.wait }
+        if is_connection_loss(status) || is_unanswered(status) { self.retry_for } else { self.wait }
     }
+}
+
+/// Whether our own timer ended the call. A server that is there and out of time says so with a reason.
+fn is_unanswered(status: &Status) -> bool {
+    class_of(status) == Class::Deadline && status.get_error_details().error_info().is_none()
 }
 
 /// Whether the same call may succeed later. A call that ran out of time may have been carried out:
@@ -57,6 +62,18 @@ mod tests {
         assert_eq!(pause(2, None), 4 * FIRST_PAUSE);
         assert_eq!(pause(0, Some(Duration::from_secs(2))), Duration::from_secs(2));
         assert_eq!(pause(40, Some(Duration::from_secs(900))), PAUSE_MAX);
+    }
+
+    #[test]
+    fn a_server_that_does_not_answer_is_not_waited_for() {
+        let patience =
+            Patience { retry_for: Duration::from_secs(1), wait: Duration::from_secs(600) };
+        let ours = Status::deadline_exceeded("Timeout expired");
+        assert_eq!(patience.with_read(&ours), patience.retry_for);
+        let theirs = RpcError::new(Class::Deadline, "DEADLINE", "test").into_status();
+        assert_eq!(patience.with_read(&theirs), patience.wait);
+        let behind = RpcError::new(Class::Unavailable, "REPLICA_LAGGING", "test").into_status();
+        assert_eq!(patience.with_read(&behind), patience.wait);
     }
 
     #[test]
