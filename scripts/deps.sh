@@ -19,7 +19,8 @@ need build-essential command_is make
 need cmake command_is cmake
 need clang command_is clang
 # bindgen loads libclang at build time to read RocksDB's headers.
-need libclang-dev file_is '/usr/lib*/llvm-*/lib/libclang*.so*'
+# libclang-cpp, which clang itself brings, is another library.
+need libclang-dev file_is '/usr/lib*/llvm-*/lib/libclang.so'
 need protobuf-compiler command_is protoc
 need libprotobuf-dev file_is '/usr/include/google/protobuf/descriptor.proto'
 need libssl-dev file_is '/usr/include/openssl/ssl.h'
