@@ -72,9 +72,14 @@ mod tests {
 
     use super::*;
 
+    /// Often none, so that one field alone holds the token; around the bound of the first byte; any.
+    fn frequency() -> impl Strategy<Value = u32> {
+        prop_oneof![3 => Just(0), 2 => 1..300_u32, 1 => any::<u32>()]
+    }
+
     proptest! {
         #[test]
-        fn decodes_what_it_encodes(title in 0..40_u32, path in 0..40_u32, body in any::<u32>()) {
+        fn decodes_what_it_encodes(title in frequency(), path in frequency(), body in frequency()) {
             let frequencies = Frequencies([title, path, body]);
             prop_assume!(!frequencies.is_empty());
             let mut bytes = Vec::new();
