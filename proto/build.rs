@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-const PACKAGES: [&str; 8] =
-    ["common", "log", "snapshot", "search", "ingest", "admin", "leaf", "root"];
+const PACKAGES: [&str; 9] =
+    ["common", "log", "snapshot", "search", "ingest", "admin", "leaf", "root", "coordinator"];
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "common/v1/common.proto",
     "log/v1/mutation.proto",
     "snapshot/v1/manifest.proto",
@@ -14,6 +14,7 @@ const FILES: [&str; 8] = [
     "admin/v1/admin.proto",
     "leaf/v1/leaf.proto",
     "root/v1/root.proto",
+    "coordinator/v1/coordinator.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -45,4 +45,6 @@ packages! {
     leaf = "nautilus.leaf.v1",
     /// Between merger and root.
     root = "nautilus.root.v1",
+    /// What roles tell each other through the registry (persisted).
+    coordinator = "nautilus.coordinator.v1",
 }

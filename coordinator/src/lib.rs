@@ -1,0 +1,1 @@
+//! The coordinator: decides, for one replica group, which leaf serves which partition.

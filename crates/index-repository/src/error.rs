@@ -1,0 +1,64 @@
+//! What goes wrong with an index repository.
+
+use nautilus_types::Class;
+
+/// Why a call to the repository failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// There is no such object.
+    #[error("there is no object {name}")]
+    NotFound {
+        /// Its name.
+        name: String,
+    },
+    /// An object of this name exists and stays as it is.
+    #[error("object {name} exists already")]
+    Exists {
+        /// Its name.
+        name: String,
+    },
+    /// A name, range or size is not allowed.
+    #[error("{what} is not allowed: {problem}")]
+    Invalid {
+        /// What is meant, for instance "object name".
+        what: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// What is stored is not what was written, or not what the manifest says.
+    #[error("{name} is corrupt: {problem}")]
+    Corrupt {
+        /// Which object.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Not reachable, or out of space, now. A write that failed so may have happened.
+    #[error("the index repository is not reachable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A local file of a snapshot cannot be read or written.
+    #[error("{operation} {path}", path = path.display())]
+    Local {
+        /// "read" or "write".
+        operation: &'static str,
+        /// Which file.
+        path: std::path::PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl RepositoryError {
+    /// What the caller should conclude.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::NotFound { .. } => Class::NotFound,
+            Self::Exists { .. } => Class::Conflict,
+            Self::Invalid { .. } => Class::Invalid,
+            Self::Corrupt { .. } => Class::Corrupt,
+            Self::Unavailable(_) | Self::Local { .. } => Class::Unavailable,
+        }
+    }
+}
