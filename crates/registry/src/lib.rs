@@ -8,6 +8,7 @@
 //! Small values that change seldom; nothing that a search waits for.
 
 mod error;
+pub mod layout;
 mod port;
 
 pub use error::RegistryError;

@@ -1,0 +1,25 @@
+//! Where what stands in the registry, and what it looks like: the keys and the values under them.
+//!
+//! ```text
+//! groups/<group>/leaves/<leaf>             LeafRegistration   by the leaf, under its lease
+//! groups/<group>/assignments/<p0007>       Assignment         by the coordinator, stays
+//! groups/<group>/replicas/<p0007>/<leaf>   Replica            by the leaf, under its lease
+//! groups/<group>/coordinator               Leader             by the acting coordinator, under its lease
+//! groups/<group>/decision                  Decision           by the acting coordinator, stays
+//! ```
+//!
+//! The bytes are drawn in `docs/formats/registry.md`. Nothing here does IO.
+
+mod codec;
+mod key;
+mod names;
+mod record;
+mod values;
+
+pub use key::{Key, prefix};
+pub use names::{CoordinatorName, GroupName, InvalidName, LeafName, NAME_BYTES_MAX};
+pub use record::Record;
+pub use values::{
+    Assignment, Decision, HELD_BACK_BYTES_MAX, Holder, Leader, LeafRegistration, Replica,
+    ReplicaState, TEXT_BYTES_MAX, UNASSIGNED_MAX,
+};
