@@ -25,6 +25,14 @@ pub enum RepositoryError {
         /// What is wrong with it.
         problem: String,
     },
+    /// An object is longer than the caller takes.
+    #[error("{name} is longer than {bytes_max} bytes")]
+    TooLarge {
+        /// Which object.
+        name: String,
+        /// The bound in bytes.
+        bytes_max: usize,
+    },
     /// What is stored is not what was written, or not what the manifest says.
     #[error("{name} is corrupt: {problem}")]
     Corrupt {
@@ -39,7 +47,7 @@ pub enum RepositoryError {
     /// A local file of a snapshot cannot be read or written.
     #[error("{operation} {path}", path = path.display())]
     Local {
-        /// "read" or "write".
+        /// "read", "write" or "list".
         operation: &'static str,
         /// Which file.
         path: std::path::PathBuf,
@@ -50,13 +58,17 @@ pub enum RepositoryError {
 }
 
 impl RepositoryError {
+    pub(crate) fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(source.into())
+    }
+
     /// What the caller should conclude.
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
             Self::NotFound { .. } => Class::NotFound,
             Self::Exists { .. } => Class::Conflict,
-            Self::Invalid { .. } => Class::Invalid,
+            Self::Invalid { .. } | Self::TooLarge { .. } => Class::Invalid,
             Self::Corrupt { .. } => Class::Corrupt,
             Self::Unavailable(_) | Self::Local { .. } => Class::Unavailable,
         }
