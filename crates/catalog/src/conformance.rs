@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod agreement;
 mod service;
+mod user_groups;
 
 use std::sync::Arc;
 
@@ -11,12 +12,15 @@ use async_trait::async_trait;
 use nautilus_types::{Class, Incarnation, NamespaceName};
 use tempfile::TempDir;
 
-use crate::{Catalog, CatalogError, FaultPlan, Faulty, Right, SqliteCatalog, UserId};
+use crate::{
+    Catalog, CatalogError, FaultPlan, Faulty, MountPath, Right, SqliteCatalog, UserGroupId, UserId,
+};
 
 pub(crate) use access::*;
 pub(crate) use accounts::*;
 pub(crate) use agreement::scope_and_second_check_agree;
 pub(crate) use service::*;
+pub(crate) use user_groups::*;
 
 /// A store that a case may open, close and open again.
 #[async_trait]
@@ -82,6 +86,10 @@ macro_rules! catalog_conformance {
                 acknowledged_changes_survive_reopening,
                 concurrent_creations_have_one_winner,
                 closed_is_unavailable,
+                user_groups_are_created_listed_and_deleted,
+                rights_come_through_groups_and_go_with_them,
+                a_group_owns_nothing_and_keeps_no_owner,
+                mounts_show_namespaces_and_give_no_right,
                 scope_and_second_check_agree,
             );
         }
@@ -105,6 +113,14 @@ pub(crate) fn name(bytes: impl AsRef<[u8]>) -> NamespaceName {
     NamespaceName::new(bytes).expect("valid")
 }
 
+pub(crate) fn group(id: &str) -> UserGroupId {
+    UserGroupId::new(id).expect("valid")
+}
+
+pub(crate) fn path(path: &str) -> MountPath {
+    MountPath::new(path).expect("valid")
+}
+
 /// A catalog with the users `ada`, `bob` and `eve`.
 async fn with_users(harness: &dyn Harness) -> Arc<dyn Catalog> {
     let catalog = harness.open().await;
@@ -121,7 +137,7 @@ pub(crate) fn class<T: std::fmt::Debug>(outcome: Result<T, CatalogError>) -> Cla
 
 /// Makes every call once; all must fail. For catalogs that are down or closed.
 pub(crate) async fn classes_of_every_call(catalog: &dyn Catalog) -> Vec<Class> {
-    let (u, n) = (user("ada"), name("notes"));
+    let (u, n, g) = (user("ada"), name("notes"), group("staff"));
     let pairs = [(n.clone(), Incarnation(1))];
     vec![
         class(catalog.create_user(&u, "Ada", 1).await),
@@ -141,5 +157,17 @@ pub(crate) async fn classes_of_every_call(catalog: &dyn Catalog) -> Vec<Class> {
         class(catalog.readable_namespaces(&u, None, 10).await),
         class(catalog.may_read(&u, &pairs).await),
         class(catalog.right_of(&u, &n).await),
+        class(catalog.create_user_group(&g, "Staff", 1).await),
+        class(catalog.list_user_groups(None, 10).await),
+        class(catalog.delete_user_group(&g).await),
+        class(catalog.add_to_user_group(&g, &u).await),
+        class(catalog.remove_from_user_group(&g, &u).await),
+        class(catalog.list_users_of_group(&g, None, 10).await),
+        class(catalog.grant_group_membership(&g, &n, Right::Reader).await),
+        class(catalog.revoke_group_membership(&g, &n).await),
+        class(catalog.list_member_groups(&n, None, 10).await),
+        class(catalog.set_mount(&u, &path("a"), &n).await),
+        class(catalog.remove_mount(&u, &path("a")).await),
+        class(catalog.list_mounts(&u).await),
     ]
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use nautilus_types::{Class, Incarnation, NamespaceName};
 
-use crate::{InvalidUserId, UserId};
+use crate::{InvalidUserId, UserGroupId, UserId};
 
 /// The failure behind an error, whatever the implementation's library calls it.
 pub(crate) type Cause = Box<dyn Error + Send + Sync>;
@@ -17,6 +17,18 @@ pub enum CatalogError {
     UserExists {
         /// Who.
         user: UserId,
+    },
+    /// There is a user group of that id.
+    #[error("user group {group} exists already")]
+    UserGroupExists {
+        /// Which.
+        group: UserGroupId,
+    },
+    /// There is no such user group.
+    #[error("user group {group} does not exist")]
+    NoSuchUserGroup {
+        /// Which.
+        group: UserGroupId,
     },
     /// There is a namespace of that name.
     #[error("namespace {name:?} exists already")]
@@ -115,10 +127,12 @@ impl CatalogError {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::UserExists { .. } | Self::NamespaceExists { .. } | Self::LastOwner { .. } => {
-                Class::Conflict
-            }
+            Self::UserExists { .. }
+            | Self::UserGroupExists { .. }
+            | Self::NamespaceExists { .. }
+            | Self::LastOwner { .. } => Class::Conflict,
             Self::NoSuchUser { .. }
+            | Self::NoSuchUserGroup { .. }
             | Self::NoSuchNamespace { .. }
             | Self::NoSuchDeletion { .. } => Class::NotFound,
             Self::InvalidUserId(_) | Self::Invalid { .. } | Self::TooMany { .. } => Class::Invalid,
@@ -133,6 +147,8 @@ impl CatalogError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::UserExists { .. } => "USER_EXISTS",
+            Self::UserGroupExists { .. } => "USER_GROUP_EXISTS",
+            Self::NoSuchUserGroup { .. } => "USER_GROUP_NOT_FOUND",
             Self::NamespaceExists { .. } => "NAMESPACE_EXISTS",
             Self::LastOwner { .. } => "LAST_OWNER",
             Self::NoSuchUser { .. } => "USER_NOT_FOUND",

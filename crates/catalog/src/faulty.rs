@@ -9,8 +9,8 @@ use nautilus_types::{Incarnation, NamespaceName};
 
 use crate::error::Cause;
 use crate::{
-    Catalog, CatalogError, DeletedNamespace, Member, NamespaceAccess, NamespaceRecord, Right,
-    UserId, UserRecord,
+    Catalog, CatalogError, DeletedNamespace, Member, MemberGroup, Mount, MountPath,
+    NamespaceAccess, NamespaceRecord, Right, UserGroupId, UserGroupRecord, UserId, UserRecord,
 };
 
 /// How often which fault happens. The default is never.
@@ -125,6 +125,113 @@ impl Catalog for Faulty {
 
     async fn delete_user(&self, id: &UserId) -> Result<Option<UserRecord>, CatalogError> {
         self.write("delete a user", self.inner.delete_user(id)).await
+    }
+
+    async fn create_user_group(
+        &self,
+        id: &UserGroupId,
+        display_name: &str,
+        now_unix_ms: u64,
+    ) -> Result<UserGroupRecord, CatalogError> {
+        self.write(
+            "create a user group",
+            self.inner.create_user_group(id, display_name, now_unix_ms),
+        )
+        .await
+    }
+
+    async fn list_user_groups(
+        &self,
+        after: Option<&UserGroupId>,
+        limit: u32,
+    ) -> Result<Vec<UserGroupRecord>, CatalogError> {
+        self.read("list user groups", self.inner.list_user_groups(after, limit)).await
+    }
+
+    async fn delete_user_group(
+        &self,
+        id: &UserGroupId,
+    ) -> Result<Option<UserGroupRecord>, CatalogError> {
+        self.write("delete a user group", self.inner.delete_user_group(id)).await
+    }
+
+    async fn add_to_user_group(
+        &self,
+        group: &UserGroupId,
+        user: &UserId,
+    ) -> Result<(), CatalogError> {
+        self.write("add a user to a group", self.inner.add_to_user_group(group, user)).await
+    }
+
+    async fn remove_from_user_group(
+        &self,
+        group: &UserGroupId,
+        user: &UserId,
+    ) -> Result<bool, CatalogError> {
+        self.write("remove a user from a group", self.inner.remove_from_user_group(group, user))
+            .await
+    }
+
+    async fn list_users_of_group(
+        &self,
+        group: &UserGroupId,
+        after: Option<&UserId>,
+        limit: u32,
+    ) -> Result<Vec<UserId>, CatalogError> {
+        self.read("list the users of a group", self.inner.list_users_of_group(group, after, limit))
+            .await
+    }
+
+    async fn grant_group_membership(
+        &self,
+        group: &UserGroupId,
+        namespace: &NamespaceName,
+        right: Right,
+    ) -> Result<(), CatalogError> {
+        self.write(
+            "grant a membership to a group",
+            self.inner.grant_group_membership(group, namespace, right),
+        )
+        .await
+    }
+
+    async fn revoke_group_membership(
+        &self,
+        group: &UserGroupId,
+        namespace: &NamespaceName,
+    ) -> Result<Option<Right>, CatalogError> {
+        self.write(
+            "revoke a membership of a group",
+            self.inner.revoke_group_membership(group, namespace),
+        )
+        .await
+    }
+
+    async fn list_member_groups(
+        &self,
+        namespace: &NamespaceName,
+        after: Option<&UserGroupId>,
+        limit: u32,
+    ) -> Result<Vec<MemberGroup>, CatalogError> {
+        self.read("list member groups", self.inner.list_member_groups(namespace, after, limit))
+            .await
+    }
+
+    async fn set_mount(
+        &self,
+        user: &UserId,
+        path: &MountPath,
+        namespace: &NamespaceName,
+    ) -> Result<(), CatalogError> {
+        self.write("set a mount", self.inner.set_mount(user, path, namespace)).await
+    }
+
+    async fn remove_mount(&self, user: &UserId, path: &MountPath) -> Result<bool, CatalogError> {
+        self.write("remove a mount", self.inner.remove_mount(user, path)).await
+    }
+
+    async fn list_mounts(&self, user: &UserId) -> Result<Vec<Mount>, CatalogError> {
+        self.read("list mounts", self.inner.list_mounts(user)).await
     }
 
     async fn create_namespace(
@@ -269,7 +376,7 @@ mod tests {
         catalog.set_down(true);
         assert_eq!(
             conformance::classes_of_every_call(&catalog).await,
-            [nautilus_types::Class::Unavailable; 17]
+            [nautilus_types::Class::Unavailable; 29]
         );
         catalog.set_down(false);
         let readable = catalog.readable_namespaces(&ada, None, 10).await.expect("up");

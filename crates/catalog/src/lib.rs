@@ -1,4 +1,4 @@
-//! The catalog: who there is, which namespaces there are, and who may do what in them.
+//! The catalog: who there is, which namespaces there are, who may do what in them, and where people see them.
 //!
 //! ```text
 //! merger ── readable_namespaces ──► scope of a search      ┐
@@ -14,17 +14,21 @@
 mod conformance;
 mod error;
 mod faulty;
+mod mount_path;
 mod port;
 mod records;
 mod sqlite;
+mod user_group_id;
 mod user_id;
 
 pub use error::CatalogError;
 pub use faulty::{FaultPlan, Faulty};
+pub use mount_path::{MOUNT_PATH_BYTES_MAX, MOUNTS_MAX, MountPath};
 pub use port::Catalog;
 pub use records::{
-    DISPLAY_NAME_BYTES_MAX, DeletedNamespace, Member, NamespaceAccess, NamespaceRecord, Right,
-    UserRecord,
+    DISPLAY_NAME_BYTES_MAX, DeletedNamespace, Member, MemberGroup, Mount, NamespaceAccess,
+    NamespaceRecord, Right, UserGroupRecord, UserRecord,
 };
 pub use sqlite::SqliteCatalog;
+pub use user_group_id::UserGroupId;
 pub use user_id::{InvalidUserId, USER_ID_BYTES_MAX, UserId};

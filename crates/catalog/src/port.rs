@@ -4,11 +4,13 @@ use async_trait::async_trait;
 use nautilus_types::{Incarnation, NamespaceName};
 
 use crate::{
-    CatalogError, DeletedNamespace, Member, NamespaceAccess, NamespaceRecord, Right, UserId,
-    UserRecord,
+    CatalogError, DeletedNamespace, Member, MemberGroup, Mount, MountPath, NamespaceAccess,
+    NamespaceRecord, Right, UserGroupId, UserGroupRecord, UserId, UserRecord,
 };
 
-/// Users, namespaces and memberships.
+/// Users, their groups, namespaces, memberships and mounts.
+///
+/// A user may do in a namespace the most that their own membership and those of their groups allow.
 ///
 /// *Order*: changes are serialisable; a call that starts after a change was acknowledged sees it.
 /// *Durability*: an acknowledged change survives a crash of process and machine.
@@ -39,8 +41,51 @@ pub trait Catalog: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<UserRecord>, CatalogError>;
 
-    /// Removes a user with all memberships; answers with what was removed. `LastOwner`.
+    /// Removes a user with all memberships, also in groups, and all mounts; answers with what was removed. `LastOwner`.
     async fn delete_user(&self, id: &UserId) -> Result<Option<UserRecord>, CatalogError>;
+
+    /// Adds a group without users. `UserGroupExists`, `Invalid` (display name).
+    async fn create_user_group(
+        &self,
+        id: &UserGroupId,
+        display_name: &str,
+        now_unix_ms: u64,
+    ) -> Result<UserGroupRecord, CatalogError>;
+
+    /// Groups by id.
+    async fn list_user_groups(
+        &self,
+        after: Option<&UserGroupId>,
+        limit: u32,
+    ) -> Result<Vec<UserGroupRecord>, CatalogError>;
+
+    /// Removes a group with all its memberships; answers with what was removed.
+    async fn delete_user_group(
+        &self,
+        id: &UserGroupId,
+    ) -> Result<Option<UserGroupRecord>, CatalogError>;
+
+    /// Puts `user` into the group; who is in it stays. `NoSuchUserGroup`, `NoSuchUser`.
+    async fn add_to_user_group(
+        &self,
+        group: &UserGroupId,
+        user: &UserId,
+    ) -> Result<(), CatalogError>;
+
+    /// Takes `user` out of the group; answers whether they were in it.
+    async fn remove_from_user_group(
+        &self,
+        group: &UserGroupId,
+        user: &UserId,
+    ) -> Result<bool, CatalogError>;
+
+    /// Users of a group by id. `NoSuchUserGroup`.
+    async fn list_users_of_group(
+        &self,
+        group: &UserGroupId,
+        after: Option<&UserId>,
+        limit: u32,
+    ) -> Result<Vec<UserId>, CatalogError>;
 
     /// Adds a namespace with `owner` as its only member. Its incarnation is larger than every one
     /// given before, to any name, deleted or not. `NamespaceExists`, `NoSuchUser`.
@@ -102,7 +147,47 @@ pub trait Catalog: Send + Sync + 'static {
         namespace: &NamespaceName,
     ) -> Result<Option<Right>, CatalogError>;
 
-    /// Members of a namespace by user id. `NoSuchNamespace`.
+    /// Gives every user of `group` at least `right`. `NoSuchUserGroup`, `NoSuchNamespace`, `Invalid` for
+    /// [`Right::Owner`]: a namespace is owned by somebody, not by whoever is in a group at the time.
+    async fn grant_group_membership(
+        &self,
+        group: &UserGroupId,
+        namespace: &NamespaceName,
+        right: Right,
+    ) -> Result<(), CatalogError>;
+
+    /// Takes the group's membership away; answers with the right it had.
+    async fn revoke_group_membership(
+        &self,
+        group: &UserGroupId,
+        namespace: &NamespaceName,
+    ) -> Result<Option<Right>, CatalogError>;
+
+    /// Groups that are members of a namespace, by id. `NoSuchNamespace`.
+    async fn list_member_groups(
+        &self,
+        namespace: &NamespaceName,
+        after: Option<&UserGroupId>,
+        limit: u32,
+    ) -> Result<Vec<MemberGroup>, CatalogError>;
+
+    /// Shows this life of `namespace` to `user` at `path`, instead of what was there. Gives no right and
+    /// asks for none. `NoSuchUser`, `NoSuchNamespace`, `Invalid` for more than
+    /// [`MOUNTS_MAX`](crate::MOUNTS_MAX).
+    async fn set_mount(
+        &self,
+        user: &UserId,
+        path: &MountPath,
+        namespace: &NamespaceName,
+    ) -> Result<(), CatalogError>;
+
+    /// Takes the mount away; answers whether there was one.
+    async fn remove_mount(&self, user: &UserId, path: &MountPath) -> Result<bool, CatalogError>;
+
+    /// All mounts of a user by path. Those of deleted namespaces are gone.
+    async fn list_mounts(&self, user: &UserId) -> Result<Vec<Mount>, CatalogError>;
+
+    /// Members of a namespace by user id, without those of groups. `NoSuchNamespace`.
     async fn list_members(
         &self,
         namespace: &NamespaceName,
@@ -110,7 +195,7 @@ pub trait Catalog: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<Member>, CatalogError>;
 
-    /// Namespaces `user` is a member of, by name, with the right.
+    /// Namespaces `user` may do something in, themselves or by a group, by name, with the most they may do.
     async fn namespaces_of(
         &self,
         user: &UserId,

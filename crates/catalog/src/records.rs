@@ -2,9 +2,9 @@
 
 use nautilus_types::{Incarnation, NamespaceName};
 
-use crate::{CatalogError, UserId};
+use crate::{CatalogError, MountPath, UserGroupId, UserId};
 
-/// Longest display name of a user, in bytes.
+/// Longest display name of a user or user group, in bytes.
 pub const DISPLAY_NAME_BYTES_MAX: usize = 256;
 
 /// What a member may do in a namespace; each right holds those before it.
@@ -64,6 +64,37 @@ pub struct Member {
     pub user: UserId,
     /// What the user may do.
     pub right: Right,
+}
+
+/// A group of users.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserGroupRecord {
+    /// Which.
+    pub id: UserGroupId,
+    /// What people read.
+    pub display_name: String,
+    /// When, in milliseconds since 1970.
+    pub created_at_unix_ms: u64,
+}
+
+/// A group of users that is a member of a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberGroup {
+    /// Which.
+    pub group: UserGroupId,
+    /// What each of its users may do.
+    pub right: Right,
+}
+
+/// Where a user sees a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// The place.
+    pub path: MountPath,
+    /// What is seen there.
+    pub namespace: NamespaceName,
+    /// The life of the name that is meant.
+    pub incarnation: Incarnation,
 }
 
 /// A namespace that is gone from the catalog and not yet known to be deleted in the mutation log.

@@ -3,12 +3,14 @@
 mod access;
 mod fault;
 mod memberships;
+mod mounts;
 mod namespaces;
 mod rows;
 mod schema;
 mod second_check;
 #[cfg(test)]
 mod tests;
+mod user_groups;
 mod users;
 
 use std::path::Path;
@@ -22,8 +24,8 @@ use sqlx::sqlite::{
 use sqlx::{Sqlite, Transaction};
 
 use crate::{
-    Catalog, CatalogError, DeletedNamespace, Member, NamespaceAccess, NamespaceRecord, Right,
-    UserId, UserRecord,
+    Catalog, CatalogError, DeletedNamespace, Member, MemberGroup, Mount, MountPath,
+    NamespaceAccess, NamespaceRecord, Right, UserGroupId, UserGroupRecord, UserId, UserRecord,
 };
 use fault::{commit_failed, failed};
 
@@ -127,6 +129,98 @@ impl Catalog for SqliteCatalog {
 
     async fn delete_user(&self, id: &UserId) -> Result<Option<UserRecord>, CatalogError> {
         users::delete(self, id).await
+    }
+
+    async fn create_user_group(
+        &self,
+        id: &UserGroupId,
+        display_name: &str,
+        now_unix_ms: u64,
+    ) -> Result<UserGroupRecord, CatalogError> {
+        user_groups::create(self, id, display_name, now_unix_ms).await
+    }
+
+    async fn list_user_groups(
+        &self,
+        after: Option<&UserGroupId>,
+        limit: u32,
+    ) -> Result<Vec<UserGroupRecord>, CatalogError> {
+        user_groups::list(self, after, limit).await
+    }
+
+    async fn delete_user_group(
+        &self,
+        id: &UserGroupId,
+    ) -> Result<Option<UserGroupRecord>, CatalogError> {
+        user_groups::delete(self, id).await
+    }
+
+    async fn add_to_user_group(
+        &self,
+        group: &UserGroupId,
+        user: &UserId,
+    ) -> Result<(), CatalogError> {
+        user_groups::add(self, group, user).await
+    }
+
+    async fn remove_from_user_group(
+        &self,
+        group: &UserGroupId,
+        user: &UserId,
+    ) -> Result<bool, CatalogError> {
+        user_groups::remove(self, group, user).await
+    }
+
+    async fn list_users_of_group(
+        &self,
+        group: &UserGroupId,
+        after: Option<&UserId>,
+        limit: u32,
+    ) -> Result<Vec<UserId>, CatalogError> {
+        user_groups::users(self, group, after, limit).await
+    }
+
+    async fn grant_group_membership(
+        &self,
+        group: &UserGroupId,
+        namespace: &NamespaceName,
+        right: Right,
+    ) -> Result<(), CatalogError> {
+        user_groups::grant(self, group, namespace, right).await
+    }
+
+    async fn revoke_group_membership(
+        &self,
+        group: &UserGroupId,
+        namespace: &NamespaceName,
+    ) -> Result<Option<Right>, CatalogError> {
+        user_groups::revoke(self, group, namespace).await
+    }
+
+    async fn list_member_groups(
+        &self,
+        namespace: &NamespaceName,
+        after: Option<&UserGroupId>,
+        limit: u32,
+    ) -> Result<Vec<MemberGroup>, CatalogError> {
+        user_groups::list_members(self, namespace, after, limit).await
+    }
+
+    async fn set_mount(
+        &self,
+        user: &UserId,
+        path: &MountPath,
+        namespace: &NamespaceName,
+    ) -> Result<(), CatalogError> {
+        mounts::set(self, user, path, namespace).await
+    }
+
+    async fn remove_mount(&self, user: &UserId, path: &MountPath) -> Result<bool, CatalogError> {
+        mounts::remove(self, user, path).await
+    }
+
+    async fn list_mounts(&self, user: &UserId) -> Result<Vec<Mount>, CatalogError> {
+        mounts::list(self, user).await
     }
 
     async fn create_namespace(

@@ -27,7 +27,7 @@ pub(super) async fn readable(
     // Every right includes reading.
     let mut query = QueryBuilder::<Sqlite>::new(
         "SELECT n.name, n.incarnation, n.created_at_unix_ms
-         FROM memberships AS m
+         FROM rights AS m
          JOIN namespaces AS n ON n.name = m.namespace AND n.incarnation = m.incarnation
          WHERE m.user_id = ",
     );
@@ -40,7 +40,7 @@ pub(super) async fn readable(
         }
         query.push(")");
     }
-    query.push(" ORDER BY n.name LIMIT ").push_bind(limit);
+    query.push(" GROUP BY n.name ORDER BY n.name LIMIT ").push_bind(limit);
     query
         .build_query_as::<rows::NamespaceRow>()
         .fetch_all(&catalog.read)
@@ -59,10 +59,10 @@ pub(super) async fn namespaces_of(
 ) -> Result<Vec<NamespaceAccess>, CatalogError> {
     const ACTION: &str = "list a user's namespaces";
     sqlx::query_as(
-        "SELECT n.name, n.incarnation, n.created_at_unix_ms, m.access
-         FROM memberships AS m
+        "SELECT n.name, n.incarnation, n.created_at_unix_ms, max(m.access)
+         FROM rights AS m
          JOIN namespaces AS n ON n.name = m.namespace AND n.incarnation = m.incarnation
-         WHERE m.user_id = ? AND m.namespace > ? ORDER BY n.name LIMIT ?",
+         WHERE m.user_id = ? AND m.namespace > ? GROUP BY n.name ORDER BY n.name LIMIT ?",
     )
     .bind(user.as_str())
     .bind(after.map_or(&b""[..], NamespaceName::as_bytes))
@@ -82,10 +82,10 @@ pub(super) async fn access_of(
 ) -> Result<Option<NamespaceAccess>, CatalogError> {
     const ACTION: &str = "look up a right";
     sqlx::query_as(
-        "SELECT n.name, n.incarnation, n.created_at_unix_ms, m.access
+        "SELECT n.name, n.incarnation, n.created_at_unix_ms, max(m.access)
          FROM namespaces AS n
-         JOIN memberships AS m ON m.namespace = n.name AND m.incarnation = n.incarnation
-         WHERE n.name = ? AND m.user_id = ?",
+         JOIN rights AS m ON m.namespace = n.name AND m.incarnation = n.incarnation
+         WHERE n.name = ? AND m.user_id = ? GROUP BY n.name",
     )
     .bind(namespace.as_bytes())
     .bind(user.as_str())

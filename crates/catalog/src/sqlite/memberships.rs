@@ -23,15 +23,7 @@ pub(super) async fn grant(
     if known.is_none() {
         return Err(CatalogError::NoSuchUser { user: user.clone() });
     }
-    let incarnation: Option<i64> =
-        sqlx::query_scalar("SELECT incarnation FROM namespaces WHERE name = ?")
-            .bind(namespace.as_bytes())
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(failed(ACTION))?;
-    let Some(incarnation) = incarnation else {
-        return Err(CatalogError::NoSuchNamespace { name: namespace.clone() });
-    };
+    let incarnation = rows::living_incarnation(ACTION, &mut tx, namespace).await?;
     if right != Right::Owner {
         keep_an_owner(ACTION, &mut tx, user, namespace).await?;
     }
@@ -80,15 +72,7 @@ pub(super) async fn list(
 ) -> Result<Vec<Member>, CatalogError> {
     const ACTION: &str = "list members";
     let mut tx = catalog.read.begin().await.map_err(failed(ACTION))?;
-    let incarnation: Option<i64> =
-        sqlx::query_scalar("SELECT incarnation FROM namespaces WHERE name = ?")
-            .bind(namespace.as_bytes())
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(failed(ACTION))?;
-    let Some(incarnation) = incarnation else {
-        return Err(CatalogError::NoSuchNamespace { name: namespace.clone() });
-    };
+    let incarnation = rows::living_incarnation(ACTION, &mut tx, namespace).await?;
     let found: Vec<(String, i64)> = sqlx::query_as(
         "SELECT user_id, access FROM memberships
          WHERE namespace = ? AND incarnation = ? AND user_id > ? ORDER BY user_id LIMIT ?",

@@ -1,10 +1,12 @@
 //! From rows to records, refusing what no writer of ours can have written.
 
 use nautilus_types::{Incarnation, NamespaceName};
+use sqlx::{Sqlite, Transaction};
 
-use super::fault::corrupt;
+use super::fault::{corrupt, failed};
 use crate::{
-    CatalogError, DeletedNamespace, NamespaceAccess, NamespaceRecord, Right, UserId, UserRecord,
+    CatalogError, DeletedNamespace, NamespaceAccess, NamespaceRecord, Right, UserGroupId,
+    UserGroupRecord, UserId, UserRecord,
 };
 
 /// `id, display_name, created_at_unix_ms`
@@ -23,6 +25,37 @@ pub(super) fn user(action: &'static str, row: UserRow) -> Result<UserRecord, Cat
         display_name,
         created_at_unix_ms: number(action, created)?,
     })
+}
+
+pub(super) fn user_group(
+    action: &'static str,
+    row: UserRow,
+) -> Result<UserGroupRecord, CatalogError> {
+    let (id, display_name, created) = row;
+    Ok(UserGroupRecord {
+        id: user_group_id(action, &id)?,
+        display_name,
+        created_at_unix_ms: number(action, created)?,
+    })
+}
+
+pub(super) fn user_group_id(action: &'static str, id: &str) -> Result<UserGroupId, CatalogError> {
+    UserGroupId::new(id).map_err(|error| corrupt(action, error))
+}
+
+/// The present life of a namespace, as stored. `NoSuchNamespace`.
+pub(super) async fn living_incarnation(
+    action: &'static str,
+    tx: &mut Transaction<'static, Sqlite>,
+    namespace: &NamespaceName,
+) -> Result<i64, CatalogError> {
+    let incarnation: Option<i64> =
+        sqlx::query_scalar("SELECT incarnation FROM namespaces WHERE name = ?")
+            .bind(namespace.as_bytes())
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(failed(action))?;
+    incarnation.ok_or_else(|| CatalogError::NoSuchNamespace { name: namespace.clone() })
 }
 
 pub(super) fn namespace(

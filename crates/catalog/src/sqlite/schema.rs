@@ -9,9 +9,8 @@ use crate::CatalogError;
 /// "Naut": marks the file as a catalog (SQLite's `application_id`).
 const APPLICATION_ID: i64 = 0x4e61_7574;
 
-/// What takes the schema from version `index` to `index + 1`. Released entries never change; groups
-/// and mounts come as further entries.
-const STEPS: [&str; 1] = [include_str!("schema_1.sql")];
+/// What takes the schema from version `index` to `index + 1`. Released entries never change.
+const STEPS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// Brings the schema to the newest version, in one transaction.
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), CatalogError> {

@@ -26,9 +26,16 @@ pub(super) async fn may_read(
         .fetch_optional(&mut *tx)
         .await
         .map_err(failed(ACTION))?;
+    let groups: Vec<String> =
+        sqlx::query_scalar("SELECT group_id FROM user_group_users WHERE user_id = ?")
+            .bind(user.as_str())
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(failed(ACTION))?;
     let mut verdicts = Vec::with_capacity(namespaces.len());
     for (name, incarnation) in namespaces {
-        let verdict = known.is_some() && may_read_one(&mut tx, user, name, *incarnation).await?;
+        let verdict =
+            known.is_some() && may_read_one(&mut tx, user, &groups, name, *incarnation).await?;
         verdicts.push(verdict);
     }
     Ok(verdicts)
@@ -37,6 +44,7 @@ pub(super) async fn may_read(
 async fn may_read_one(
     tx: &mut Transaction<'static, Sqlite>,
     user: &UserId,
+    groups: &[String],
     name: &NamespaceName,
     incarnation: Incarnation,
 ) -> Result<bool, CatalogError> {
@@ -62,5 +70,21 @@ async fn may_read_one(
     .await
     .map_err(failed(ACTION))?;
     // 1 reader, 2 writer, 3 owner: named here again, and nothing else may read.
-    Ok(matches!(membership, Some((life, 1..=3)) if life == asked))
+    if matches!(membership, Some((life, 1..=3)) if life == asked) {
+        return Ok(true);
+    }
+    for group in groups {
+        let membership: Option<(i64, i64)> = sqlx::query_as(
+            "SELECT incarnation, access FROM group_memberships WHERE group_id = ? AND namespace = ?",
+        )
+        .bind(group)
+        .bind(name.as_bytes())
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(failed(ACTION))?;
+        if matches!(membership, Some((life, 1..=2)) if life == asked) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use super::SqliteCatalog;
 use crate::conformance::{SqliteHarness, catalog_conformance, name, user};
-use crate::{Catalog, CatalogError};
+use crate::{Catalog, CatalogError, Right};
 
 catalog_conformance!(SqliteHarness::new());
 
@@ -59,6 +59,29 @@ async fn other_programs_and_newer_versions_are_refused() {
     let error = SqliteCatalog::open(&newer).await.expect_err("must fail");
     assert_eq!(error.class(), Class::Precondition);
     assert!(matches!(error, CatalogError::OtherVersion { found: 99, .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_catalog_of_the_first_version_is_brought_forward() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let path = dir.path().join("c");
+    let first = include_str!("schema_1.sql");
+    raw(&path, first).await;
+    raw(
+        &path,
+        "PRAGMA application_id = 1315009908; PRAGMA user_version = 1;
+         INSERT INTO users VALUES ('ada', 'Ada', 1);
+         INSERT INTO namespaces VALUES (x'61', 7, 1);
+         INSERT INTO memberships VALUES ('ada', x'61', 7, 2)",
+    )
+    .await;
+    for _ in 0..2 {
+        let catalog = SqliteCatalog::open(&path).await.expect("opens");
+        let right = catalog.right_of(&user("ada"), &name("a")).await.expect("read");
+        assert_eq!(right, Some(Right::Writer));
+        assert_eq!(catalog.list_user_groups(None, 9).await.expect("list"), []);
+        catalog.close().await;
+    }
 }
 
 #[tokio::test]
