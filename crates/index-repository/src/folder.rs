@@ -13,6 +13,7 @@ use bytes::Bytes;
 use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt as _;
 
+use crate::blocking::{blocking, sync_folder};
 use crate::{
     IndexRepository, LIST_PAGE_MAX, ObjectMeta, ObjectName, ObjectSource, Page, RepositoryError,
 };
@@ -265,18 +266,6 @@ fn meta(name: &ObjectName, metadata: &fs::Metadata) -> io::Result<ObjectMeta> {
     let stored = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     let stored_unix_ms = u64::try_from(stored.as_millis()).unwrap_or(u64::MAX);
     Ok(ObjectMeta { name: name.clone(), size_bytes: metadata.len(), stored_unix_ms })
-}
-
-/// Runs file operations where they may block.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, RepositoryError> {
-    tokio::task::spawn_blocking(work).await.map_err(RepositoryError::unavailable)
-}
-
-/// Makes the entries of a folder durable.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 fn unless_missing(outcome: io::Result<()>) -> io::Result<()> {

@@ -1,13 +1,31 @@
 //! The index repository: snapshots of partitions, each under a name never used twice.
+//!
+//! ```text
+//! leaf ─► publish: files ─► manifest ─► ┌────────────┐
+//!                                       │ repository │ ─► newest ─► download ─► leaf on an empty disk
+//!          prune, collect_orphans ────► └────────────┘
+//! ```
+//!
+//! Here are the [`IndexRepository`] port (objects that are written once), its embedded implementation
+//! in a folder ([`FolderRepository`]), and [`Snapshots`] on top of the port, which decides what is stored
+//! under which name and what of it is sound. What is in a partition's files is the engine's, and when to
+//! publish, restore or prune is decided by the roles.
 
+mod blocking;
 mod error;
 mod folder;
 mod name;
 mod port;
+mod snapshots;
 mod source;
 
 pub use error::RepositoryError;
 pub use folder::FolderRepository;
 pub use name::{NAME_BYTES_MAX, NAME_PART_BYTES_MAX, ObjectName};
 pub use port::{IndexRepository, LIST_PAGE_MAX, ObjectMeta, Page};
+pub use snapshots::{
+    BUILD_BYTES_MAX, DIGEST_BYTES_MAX, FILES_MAX, FileName, Found, MANIFEST_VERSION, Manifest,
+    PassedOver, Progress, Removed, SlotRange, SnapshotDraft, SnapshotFile, SnapshotName, Snapshots,
+    TRANSFERS_MAX, UPLOADER_BYTES_MAX, Unusable, UploadId, Wanted,
+};
 pub use source::{CHUNK_BYTES, OBJECT_BYTES_MAX, ObjectSource, Sha256};

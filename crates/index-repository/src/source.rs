@@ -153,6 +153,13 @@ pub(crate) fn finish(hashing: digest::Context) -> Sha256 {
     sha256
 }
 
+/// SHA-256 of bytes in memory.
+pub(crate) fn sha256(bytes: &[u8]) -> Sha256 {
+    let mut hashing = digest::Context::new(&digest::SHA256);
+    hashing.update(bytes);
+    finish(hashing)
+}
+
 fn unread(path: &Path, source: std::io::Error) -> RepositoryError {
     RepositoryError::Local { operation: "read", path: path.to_owned(), source }
 }
@@ -184,11 +191,7 @@ mod tests {
             std::fs::write(&path, &content).expect("written");
             let mut file = ObjectSource::from_file(&path).await.expect("opened");
             let mut bytes = ObjectSource::from_bytes(Bytes::from(content.clone()));
-            let sha256 = finish({
-                let mut hashing = digest::Context::new(&digest::SHA256);
-                hashing.update(&content);
-                hashing
-            });
+            let sha256 = sha256(&content);
             for source in [&mut file, &mut bytes] {
                 for _ in 0..2 {
                     assert_eq!(source.sha256(), None);
