@@ -9,10 +9,14 @@
 //! Here are the [`IndexRepository`] port (objects that are written once), its embedded implementation
 //! in a folder ([`FolderRepository`]), and [`Snapshots`] on top of the port, which decides what is stored
 //! under which name and what of it is sound. What is in a partition's files is the engine's, and when to
-//! publish, restore or prune is decided by the roles.
+//! publish, restore or prune is decided by the roles. [`Faulty`] injects seeded faults; every
+//! implementation runs the conformance suite (feature `conformance`).
 
 mod blocking;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod error;
+mod faulty;
 mod folder;
 mod name;
 mod port;
@@ -20,6 +24,7 @@ mod snapshots;
 mod source;
 
 pub use error::RepositoryError;
+pub use faulty::{FaultPlan, Faulty, Moment};
 pub use folder::FolderRepository;
 pub use name::{NAME_BYTES_MAX, NAME_PART_BYTES_MAX, ObjectName};
 pub use port::{IndexRepository, LIST_PAGE_MAX, ObjectMeta, Page};

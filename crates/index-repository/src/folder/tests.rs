@@ -4,6 +4,8 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use super::*;
 
+mod conformance;
+
 async fn open(dir: &Path) -> FolderRepository {
     FolderRepository::open(dir).await.expect("opened")
 }
