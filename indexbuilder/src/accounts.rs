@@ -15,7 +15,7 @@ use crate::error::catalog_error;
 use crate::pages::{self, List, PageSize};
 
 /// Members shown of one namespace: their list has no pages.
-const MEMBERS_MAX: u32 = 10_000;
+pub(crate) const MEMBERS_MAX: u32 = 10_000;
 
 /// One page of a list.
 #[derive(Debug)]
@@ -188,12 +188,16 @@ impl Accounts {
 
     /// Owners only, for being an operator opens no namespace. To all others a namespace that exists
     /// looks like one that does not.
-    async fn must_own(&self, caller: &Caller, name: &NamespaceName) -> Result<(), RpcError> {
+    pub(crate) async fn must_own(
+        &self,
+        caller: &Caller,
+        name: &NamespaceName,
+    ) -> Result<(), RpcError> {
         let right = self.catalog.right_of(&caller.user, name).await.map_err(catalog_error)?;
         if right.is_some_and(|right| right.allows(Right::Owner)) { Ok(()) } else { Err(denied()) }
     }
 
-    fn open_page(
+    pub(crate) fn open_page(
         &self,
         list: List,
         caller: &Caller,
@@ -202,7 +206,7 @@ impl Accounts {
         pages::open(&self.token_key, list, &caller.user, token)
     }
 
-    fn page<T>(
+    pub(crate) fn page<T>(
         &self,
         mut entries: Vec<T>,
         size: PageSize,
@@ -234,7 +238,7 @@ fn with_rights(all: Vec<NamespaceRecord>, own: &[NamespaceAccess]) -> Vec<Listed
     all.into_iter().map(listed).collect()
 }
 
-fn must_be_operator(caller: &Caller) -> Result<(), RpcError> {
+pub(crate) fn must_be_operator(caller: &Caller) -> Result<(), RpcError> {
     if caller.is_operator {
         return Ok(());
     }
@@ -242,6 +246,6 @@ fn must_be_operator(caller: &Caller) -> Result<(), RpcError> {
     Err(RpcError::new(Class::Denied, "NOT_AN_OPERATOR", "this needs an operator's credentials"))
 }
 
-fn denied() -> RpcError {
-    RpcError::new(Class::Denied, "PERMISSION_DENIED", "no right to change this namespace")
+pub(crate) fn denied() -> RpcError {
+    RpcError::new(Class::Denied, "PERMISSION_DENIED", "no such namespace, or no right to manage it")
 }

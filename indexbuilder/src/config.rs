@@ -16,6 +16,10 @@ pub struct RawConfig {
     pub in_flight_bytes_max: ByteSize,
     /// How often to look for deleted namespaces whose deletion is not in the log yet.
     pub deletion_interval: HumanDuration,
+    /// Writes to a partition are refused while more records than these wait to become searchable in the slowest replica group.
+    pub lag_records_max: u64,
+    /// … and while the oldest of them is older than this.
+    pub lag_age_max: HumanDuration,
 }
 
 impl Default for RawConfig {
@@ -24,6 +28,9 @@ impl Default for RawConfig {
             // Sixteen of the largest batches: enough to keep a disk busy.
             in_flight_bytes_max: ByteSize(64 * 1024 * 1024),
             deletion_interval: HumanDuration(Duration::from_secs(30)),
+            // A few seconds of applying small documents.
+            lag_records_max: 10_000,
+            lag_age_max: HumanDuration(Duration::from_secs(2)),
         }
     }
 }
@@ -35,6 +42,10 @@ pub struct Config {
     pub in_flight_bytes_max: usize,
     /// How often to look for deletions that are not in the log yet.
     pub deletion_interval: Duration,
+    /// Records that may wait to become searchable in the slowest replica group, per partition.
+    pub lag_records_max: u64,
+    /// How old the oldest of them may be.
+    pub lag_age_max: Duration,
 }
 
 impl RawConfig {
@@ -54,7 +65,15 @@ impl RawConfig {
         if deletion_interval.is_zero() {
             return Err(invalid("deletion_interval", "is zero".to_owned()));
         }
-        Ok(Config { in_flight_bytes_max, deletion_interval })
+        if self.lag_records_max == 0 {
+            return Err(invalid("lag_records_max", "is zero".to_owned()));
+        }
+        let lag_age_max = self.lag_age_max.duration();
+        if lag_age_max.is_zero() {
+            return Err(invalid("lag_age_max", "is zero".to_owned()));
+        }
+        let lag_records_max = self.lag_records_max;
+        Ok(Config { in_flight_bytes_max, deletion_interval, lag_records_max, lag_age_max })
     }
 }
 
@@ -81,6 +100,8 @@ mod tests {
             ("in_flight_bytes_max = '4095KiB'", "in_flight_bytes_max is below one batch"),
             ("in_flight_bytes_max = '4GiB'", "in_flight_bytes_max is over 4 GiB"),
             ("deletion_interval = '0s'", "deletion_interval is zero"),
+            ("lag_records_max = 0", "lag_records_max is zero"),
+            ("lag_age_max = '0s'", "lag_age_max is zero"),
         ] {
             let error = parsed(text).expect_err(text);
             assert!(error.contains(problem), "{error}");

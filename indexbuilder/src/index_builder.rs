@@ -11,6 +11,8 @@ use nautilus_proto::ingest::v1::ingest_service_server::IngestServiceServer;
 use nautilus_service::server::GrpcServer;
 use nautilus_service::{CancellationToken, Clock};
 use nautilus_types::PartitionMap;
+use prometheus_client::registry::Registry;
+use tonic::transport::Channel;
 
 use crate::Config;
 use crate::accounts::Accounts;
@@ -19,6 +21,26 @@ use crate::deletions::Deletions;
 use crate::grpc::{CatalogGrpc, IngestGrpc};
 use crate::in_flight::InFlight;
 use crate::ingest::Ingest;
+use crate::metrics::Metrics;
+use crate::pressure::{LagBounds, Pressure};
+use crate::replicas;
+
+/// The root sends news whenever something changes, and a sign of life at least every second.
+const NEWS_AGE_MAX: Duration = Duration::from_secs(5);
+
+/// What an index builder is given.
+pub struct Parts {
+    /// Who may write what.
+    pub catalog: Arc<dyn Catalog>,
+    /// Where writes go.
+    pub log: Arc<dyn MutationLog>,
+    /// Who is asking.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Seals consistency and page tokens; searches open the former with the same key.
+    pub token_key: Arc<TokenKey>,
+    /// The connection to a root, which says how far the replicas are; without it nothing is held back.
+    pub root: Option<Channel>,
+}
 
 /// The ingest gateway with the accounts beside it.
 pub struct IndexBuilder {
@@ -27,20 +49,16 @@ pub struct IndexBuilder {
     accounts: Arc<Accounts>,
     deletions: Arc<Deletions>,
     deletion_interval: Duration,
+    pressure: Arc<Pressure>,
+    root: Option<Channel>,
+    clock: Clock,
 }
 
 impl IndexBuilder {
-    /// Puts the role together. Partitions are those of `log`; `token_key` seals consistency and page
-    /// tokens, and searches open the former with the same key.
+    /// Puts the role together. Partitions are those of the log.
     #[must_use]
-    pub fn build(
-        config: Config,
-        catalog: Arc<dyn Catalog>,
-        log: Arc<dyn MutationLog>,
-        authenticator: Arc<dyn Authenticator>,
-        token_key: Arc<TokenKey>,
-        clock: Clock,
-    ) -> Self {
+    pub fn build(config: Config, parts: Parts, clock: Clock) -> Self {
+        let Parts { catalog, log, authenticator, token_key, root } = parts;
         let map = PartitionMap::divided(log.identity().partitions);
         let deletions =
             Arc::new(Deletions::new(Arc::clone(&catalog), Arc::clone(&log), map, clock.clone()));
@@ -53,13 +71,30 @@ impl IndexBuilder {
             clock: clock.clone(),
         };
         let in_flight = InFlight::new(config.in_flight_bytes_max);
-        let ingest = Ingest { catalog, log, map, token_key, in_flight, clock };
+        let pressure = Arc::new(Pressure::new(LagBounds {
+            records_max: config.lag_records_max,
+            age_max: config.lag_age_max,
+            news_age_max: NEWS_AGE_MAX,
+        }));
+        let ingest = Ingest {
+            catalog,
+            log,
+            map,
+            token_key,
+            in_flight,
+            pressure: Arc::clone(&pressure),
+            metrics: Metrics::new(),
+            clock: clock.clone(),
+        };
         Self {
             callers: Arc::new(callers),
             ingest: Arc::new(ingest),
             accounts: Arc::new(accounts),
             deletions,
             deletion_interval: config.deletion_interval,
+            pressure,
+            root,
+            clock,
         }
     }
 
@@ -81,10 +116,22 @@ impl IndexBuilder {
         server.service(self.ingest_service()).service(self.catalog_service())
     }
 
+    /// Adds this role's metrics to those of the process.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.ingest.metrics.register(registry);
+    }
+
     /// Does what no request does, until `stop`: brings deleted namespaces into the log, first of all
-    /// those that an earlier life left. Writes end with the server that carries them; there is
+    /// those that an earlier life left; follows the replicas. Writes end with the server that carries them; there is
     /// nothing else to drain.
     pub async fn run(&self, stop: CancellationToken) {
-        self.deletions.run(self.deletion_interval, stop).await;
+        let deletions = self.deletions.run(self.deletion_interval, stop.clone());
+        let replicas = async {
+            if let Some(root) = &self.root {
+                let (pressure, clock) = (Arc::clone(&self.pressure), self.clock.clone());
+                replicas::follow(root.clone(), pressure, clock, stop).await;
+            }
+        };
+        tokio::join!(deletions, replicas);
     }
 }

@@ -17,6 +17,8 @@ use prost::Message as _;
 use crate::caller::Caller;
 use crate::error::append_failure;
 use crate::in_flight::InFlight;
+use crate::metrics::{Limit, Metrics, Outcome};
+use crate::pressure::Pressure;
 use crate::record::Origin;
 use crate::rights::{Writable, writable};
 use crate::validate::{ValidOperation, ValidWrite, Violation, validate};
@@ -33,6 +35,8 @@ pub(crate) struct Ingest {
     pub(crate) map: PartitionMap,
     pub(crate) token_key: Arc<TokenKey>,
     pub(crate) in_flight: InFlight,
+    pub(crate) pressure: Arc<Pressure>,
+    pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
 }
 
@@ -55,7 +59,8 @@ impl Ingest {
     ) -> Result<WriteResponse, RpcError> {
         let bytes = request.encoded_len();
         check_batch(request.writes.len(), bytes)?;
-        let _place = self.in_flight.admit(bytes)?;
+        let place = self.in_flight.admit(bytes);
+        let _place = place.inspect_err(|_| self.rejected("in_flight_bytes"))?;
 
         let writes: Vec<_> = request.writes.into_iter().map(validate).collect();
         let names = writes.iter().flatten().map(|write| write.namespace.clone()).collect();
@@ -84,7 +89,15 @@ impl Ingest {
             });
         }
         check_width(batches.len())?;
+        // All or nothing: a client repeats the whole batch, and what it repeats changes nothing twice.
+        let now = self.clock.now();
+        let admitted = batches.keys().try_for_each(|part| self.pressure.admit(*part, now));
+        self.metrics.lag_records.set(self.pressure.lag_records_max());
+        admitted.inspect_err(|_| self.rejected("replica_lag"))?;
         let token = self.append(batches, &mut results).await;
+        self.count(&results);
+        let appended = self.clock.now().saturating_duration_since(now);
+        self.metrics.append_seconds.observe(appended.as_secs_f64());
         let identity = self.log.identity();
         let token_log =
             TokenLog { cluster_id: identity.cluster_id, generation: identity.generation };
@@ -92,6 +105,21 @@ impl Ingest {
             RpcError::new(error.class(), error.reason(), "the writes were made").caused_by(error)
         })?;
         Ok(WriteResponse { results, consistency_token })
+    }
+
+    fn rejected(&self, limit: &'static str) {
+        self.metrics.rejected.get_or_create(&Limit { limit }).inc();
+    }
+
+    fn count(&self, results: &[WriteResult]) {
+        for result in results {
+            let outcome = match &result.error {
+                None => "acknowledged",
+                Some(error) if is_our_fault(error.code) => "failed",
+                Some(_) => "refused",
+            };
+            self.metrics.writes.get_or_create(&Outcome { outcome }).inc();
+        }
     }
 
     /// Appends to all partitions at once; the results of those that fail become errors.
@@ -111,6 +139,7 @@ impl Ingest {
                     let next = offsets.last().copied().map_or(Offset(0), Offset::next);
                     // The number of partitions was checked before.
                     token.require(partition, next);
+                    self.pressure.appended(partition, next);
                 }
                 Err(error) => {
                     log_failure(partition, &error);
@@ -181,6 +210,12 @@ fn hash_of(write: &ValidWrite) -> Vec<u8> {
         ValidOperation::Upsert { content_hash, .. } => content_hash.to_vec(),
         ValidOperation::Delete => Vec::new(),
     }
+}
+
+/// Whether a write failed although nothing is wrong with it.
+fn is_our_fault(code: i32) -> bool {
+    let ours = [Class::Unavailable, Class::Overloaded, Class::Corrupt, Class::Bug];
+    ours.into_iter().any(|class| i32::from(code_of(class)) == code)
 }
 
 fn refused(error: WriteError) -> WriteResult {

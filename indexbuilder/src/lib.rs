@@ -2,13 +2,15 @@
 //! accounts that say who may write where.
 //!
 //! ```text
-//! IngestService.Write ─► caller ─► validate ─► rights ─► record ─► log partition ─► ack, token
+//! IngestService.Write ─► caller ─► validate ─► rights ─► pressure ─► record ─► log partition ─► ack, token
+//! RootService.WatchReplicas ───────────────────────────────┘
 //! CatalogService ──────► caller ─► accounts ─► catalog
 //!                                     └─ deleted namespaces ─► deletions ─► log, "logged" in the catalog
 //! ```
 //!
 //! A write is acknowledged once the log has it durably; it says nothing about when it is found.
-//! Nothing here reads documents. Not yet: back-pressure from replicas that lag behind.
+//! It is refused while the slowest replica group is too far behind: that is what the root says of its replicas.
+//! Nothing here reads documents.
 
 #![allow(
     clippy::result_large_err,
@@ -24,13 +26,17 @@ mod grpc;
 mod in_flight;
 mod index_builder;
 mod ingest;
+mod metrics;
 mod pages;
+mod pressure;
 mod record;
+mod replicas;
 mod rights;
+mod user_groups;
 pub mod validate;
 
 pub use config::{Config, RawConfig};
 pub use error::IndexBuilderError;
 pub use grpc::{CatalogGrpc, IngestGrpc};
-pub use index_builder::IndexBuilder;
+pub use index_builder::{IndexBuilder, Parts};
 pub use ingest::{BATCH_BYTES_MAX, BATCH_WRITES_MAX};

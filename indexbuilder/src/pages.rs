@@ -16,6 +16,7 @@ pub(crate) enum List {
     Users = 1,
     NamespacesOfCaller = 2,
     AllNamespaces = 3,
+    UserGroups = 4,
 }
 
 /// Entries to read: one more than the page holds says whether there is another page.

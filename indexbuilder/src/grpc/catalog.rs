@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use nautilus_catalog::{Member, NamespaceRecord, Right, UserId, UserRecord};
+use nautilus_catalog::{
+    Member, MemberGroup, MountPath, NamespaceRecord, Right, UserGroupId, UserGroupRecord, UserId,
+    UserRecord,
+};
 use nautilus_proto::admin::v1 as admin;
 use nautilus_proto::admin::v1::catalog_service_server::{CatalogService, CatalogServiceServer};
 use nautilus_service::server::MessageLimits;
@@ -114,8 +117,13 @@ impl CatalogService for CatalogGrpc {
     ) -> Result<Response<admin::SetMemberResponse>, Status> {
         let (caller, request) = self.caller(request).await?;
         let name = namespace_name("namespace", &request.namespace)?;
-        let (user, right) = (user_id("user", &request.user)?, right(request.right())?);
-        self.accounts.set_member(&caller, &name, &user, right).await?;
+        let right = right(request.right())?;
+        match who(&request.user, &request.user_group)? {
+            Who::User(user) => self.accounts.set_member(&caller, &name, &user, right).await?,
+            Who::Group(group) => {
+                self.accounts.set_member_group(&caller, &name, &group, right).await?;
+            }
+        }
         Ok(Response::new(admin::SetMemberResponse {}))
     }
 
@@ -125,8 +133,12 @@ impl CatalogService for CatalogGrpc {
     ) -> Result<Response<admin::RemoveMemberResponse>, Status> {
         let (caller, request) = self.caller(request).await?;
         let name = namespace_name("namespace", &request.namespace)?;
-        let user = user_id("user", &request.user)?;
-        self.accounts.remove_member(&caller, &name, &user).await?;
+        match who(&request.user, &request.user_group)? {
+            Who::User(user) => self.accounts.remove_member(&caller, &name, &user).await?,
+            Who::Group(group) => {
+                self.accounts.remove_member_group(&caller, &name, &group).await?;
+            }
+        }
         Ok(Response::new(admin::RemoveMemberResponse {}))
     }
 
@@ -137,8 +149,125 @@ impl CatalogService for CatalogGrpc {
         let (caller, request) = self.caller(request).await?;
         let name = namespace_name("namespace", &request.namespace)?;
         let members = self.accounts.list_members(&caller, &name).await?;
-        let members = members.into_iter().map(member).collect();
+        let groups = self.accounts.member_groups(&name).await?;
+        let members = members.into_iter().map(member);
+        let members = members.chain(groups.into_iter().map(member_group)).collect();
         Ok(Response::new(admin::ListMembersResponse { members }))
+    }
+
+    async fn create_user_group(
+        &self,
+        request: Request<admin::CreateUserGroupRequest>,
+    ) -> Result<Response<admin::UserGroup>, Status> {
+        let (caller, request) = self.caller(request).await?;
+        let id = user_group_id("id", &request.id)?;
+        let created = self.accounts.create_user_group(&caller, &id, &request.display_name).await?;
+        Ok(Response::new(user_group(created)))
+    }
+
+    async fn delete_user_group(
+        &self,
+        request: Request<admin::DeleteUserGroupRequest>,
+    ) -> Result<Response<admin::DeleteUserGroupResponse>, Status> {
+        let (caller, request) = self.caller(request).await?;
+        let id = user_group_id("id", &request.id)?;
+        self.accounts.delete_user_group(&caller, &id).await?;
+        Ok(Response::new(admin::DeleteUserGroupResponse {}))
+    }
+
+    async fn list_user_groups(
+        &self,
+        request: Request<admin::ListUserGroupsRequest>,
+    ) -> Result<Response<admin::ListUserGroupsResponse>, Status> {
+        let (caller, request) = self.caller(request).await?;
+        let size = PageSize::of(request.page_size)?;
+        let page = self.accounts.list_user_groups(&caller, size, &request.page_token).await?;
+        Ok(Response::new(admin::ListUserGroupsResponse {
+            user_groups: page.entries.into_iter().map(user_group).collect(),
+            next_page_token: page.next_token,
+        }))
+    }
+
+    async fn add_user_group_member(
+        &self,
+        request: Request<admin::AddUserGroupMemberRequest>,
+    ) -> Result<Response<admin::AddUserGroupMemberResponse>, Status> {
+        let (caller, request) = self.caller(request).await?;
+        let group = user_group_id("user_group", &request.user_group)?;
+        let user = user_id("user", &request.user)?;
+        self.accounts.add_to_user_group(&caller, &group, &user).await?;
+        Ok(Response::new(admin::AddUserGroupMemberResponse {}))
+    }
+
+    async fn remove_user_group_member(
+        &self,
+        request: Request<admin::RemoveUserGroupMemberRequest>,
+    ) -> Result<Response<admin::RemoveUserGroupMemberResponse>, Status> {
+        let (caller, request) = self.caller(request).await?;
+        let group = user_group_id("user_group", &request.user_group)?;
+        let user = user_id("user", &request.user)?;
+        self.accounts.remove_from_user_group(&caller, &group, &user).await?;
+        Ok(Response::new(admin::RemoveUserGroupMemberResponse {}))
+    }
+
+    async fn list_user_group_members(
+        &self,
+        request: Request<admin::ListUserGroupMembersRequest>,
+    ) -> Result<Response<admin::ListUserGroupMembersResponse>, Status> {
+        let (caller, request) = self.caller(request).await?;
+        let group = user_group_id("user_group", &request.user_group)?;
+        let users = self.accounts.list_users_of_group(&caller, &group).await?;
+        let users = users.into_iter().map(|user| user.as_str().to_owned()).collect();
+        Ok(Response::new(admin::ListUserGroupMembersResponse { users }))
+    }
+
+    async fn set_mount(
+        &self,
+        request: Request<admin::SetMountRequest>,
+    ) -> Result<Response<admin::SetMountResponse>, Status> {
+        let (caller, request) = self.caller(request).await?;
+        let mount = request.mount.unwrap_or_default();
+        let path = mount_path("mount.path", &mount.path)?;
+        let name = namespace_name("mount.namespace", &mount.namespace)?;
+        self.accounts.set_mount(&caller, &path, &name).await?;
+        Ok(Response::new(admin::SetMountResponse {}))
+    }
+
+    async fn remove_mount(
+        &self,
+        request: Request<admin::RemoveMountRequest>,
+    ) -> Result<Response<admin::RemoveMountResponse>, Status> {
+        let (caller, request) = self.caller(request).await?;
+        self.accounts.remove_mount(&caller, &mount_path("path", &request.path)?).await?;
+        Ok(Response::new(admin::RemoveMountResponse {}))
+    }
+
+    async fn list_mounts(
+        &self,
+        request: Request<admin::ListMountsRequest>,
+    ) -> Result<Response<admin::ListMountsResponse>, Status> {
+        let (caller, _) = self.caller(request).await?;
+        let mounts = self.accounts.list_mounts(&caller).await?;
+        let mounts = mounts.into_iter().map(|mount| admin::Mount {
+            path: mount.path.as_str().to_owned(),
+            namespace: mount.namespace.to_lossy(),
+        });
+        Ok(Response::new(admin::ListMountsResponse { mounts: mounts.collect() }))
+    }
+}
+
+/// Whom a request about members means.
+enum Who {
+    User(UserId),
+    Group(UserGroupId),
+}
+
+fn who(user: &str, group: &str) -> Result<Who, RpcError> {
+    match (user.is_empty(), group.is_empty()) {
+        (false, true) => user_id("user", user).map(Who::User),
+        (true, false) => user_group_id("user_group", group).map(Who::Group),
+        (true, true) => user_id("user", user).map(Who::User),
+        (false, false) => Err(invalid("user_group", "is given beside a user".to_owned())),
     }
 }
 
@@ -149,6 +278,14 @@ fn invalid(field: &str, problem: String) -> RpcError {
 
 fn user_id(field: &str, id: &str) -> Result<UserId, RpcError> {
     UserId::new(id).map_err(|error| invalid(field, error.to_string()))
+}
+
+fn user_group_id(field: &str, id: &str) -> Result<UserGroupId, RpcError> {
+    UserGroupId::new(id).map_err(|error| invalid(field, error.to_string()))
+}
+
+fn mount_path(field: &str, path: &str) -> Result<MountPath, RpcError> {
+    MountPath::new(path).map_err(|error| invalid(field, error.to_string()))
 }
 
 fn namespace_name(field: &str, name: &str) -> Result<NamespaceName, RpcError> {
@@ -172,6 +309,14 @@ fn user(record: UserRecord) -> admin::User {
     }
 }
 
+fn user_group(record: UserGroupRecord) -> admin::UserGroup {
+    admin::UserGroup {
+        id: record.id.as_str().to_owned(),
+        display_name: record.display_name,
+        created_unix_ms: unix_ms(record.created_at_unix_ms),
+    }
+}
+
 fn namespace((record, right): Listed) -> admin::Namespace {
     admin::Namespace {
         name: record.name.to_lossy(),
@@ -185,6 +330,15 @@ fn member(member: Member) -> admin::Member {
     admin::Member {
         user: member.user.as_str().to_owned(),
         right: right_to_proto(member.right).into(),
+        user_group: String::new(),
+    }
+}
+
+fn member_group(member: MemberGroup) -> admin::Member {
+    admin::Member {
+        user: String::new(),
+        right: right_to_proto(member.right).into(),
+        user_group: member.group.as_str().to_owned(),
     }
 }
 

@@ -20,7 +20,7 @@ fn create_namespace(name: &str, owner: &str) -> CreateNamespaceRequest {
 
 fn set_member(namespace: &str, user: &str, right: Right) -> SetMemberRequest {
     let (namespace, user) = (namespace.to_owned(), user.to_owned());
-    SetMemberRequest { namespace, user, right: right.into() }
+    SetMemberRequest { namespace, user, right: right.into(), ..SetMemberRequest::default() }
 }
 
 #[tokio::test]
@@ -115,13 +115,20 @@ async fn owners_keep_their_members() {
     let Gateway { accounts, .. } = &mut world.start().await;
     let set = set_member("notes", "eve", Right::Writer);
     accounts.set_member(world.from("ada", set)).await.expect("set");
-    let remove =
-        |user: &str| RemoveMemberRequest { namespace: "notes".to_owned(), user: user.to_owned() };
+    let remove = |user: &str| RemoveMemberRequest {
+        namespace: "notes".to_owned(),
+        user: user.to_owned(),
+        ..RemoveMemberRequest::default()
+    };
     accounts.remove_member(world.from("ada", remove("bob"))).await.expect("removed");
     accounts.remove_member(world.from("ada", remove("bob"))).await.expect("nothing to remove");
     let request = ListMembersRequest { namespace: "notes".to_owned() };
     let members = accounts.list_members(world.from("ada", request)).await.expect("listed");
-    let member = |user: &str, right: Right| Member { user: user.to_owned(), right: right.into() };
+    let member = |user: &str, right: Right| Member {
+        user: user.to_owned(),
+        right: right.into(),
+        ..Member::default()
+    };
     assert_eq!(
         members.into_inner().members,
         [member("ada", Right::Owner), member("eve", Right::Writer)]

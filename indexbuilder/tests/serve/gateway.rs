@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nautilus_catalog::{Catalog, Right, SqliteCatalog, UserId};
 use nautilus_identity::{DevelopmentIssuer, TokenKey};
-use nautilus_indexbuilder::{IndexBuilder, RawConfig};
+use nautilus_indexbuilder::{IndexBuilder, Parts, RawConfig};
 use nautilus_mutation_log::{EmbeddedConfig, EmbeddedLog, MutationLog, Record};
 use nautilus_proto::admin::v1::catalog_service_client::CatalogServiceClient;
 use nautilus_proto::ingest::v1::ingest_service_client::IngestServiceClient;
@@ -84,16 +84,35 @@ impl World {
         catalog: Arc<dyn Catalog>,
         log: Arc<dyn MutationLog>,
     ) -> Gateway {
+        self.start_with(catalog, log, None).await
+    }
+
+    /// A gateway that follows the replicas through `root`.
+    pub(crate) async fn start_below(&self, root: Channel) -> Gateway {
+        self.start_with(self.catalog.clone(), self.log.clone(), Some(root)).await
+    }
+
+    async fn start_with(
+        &self,
+        catalog: Arc<dyn Catalog>,
+        log: Arc<dyn MutationLog>,
+        root: Option<Channel>,
+    ) -> Gateway {
         let config = RawConfig {
             in_flight_bytes_max: ByteSize(4 * 1024 * 1024),
             deletion_interval: HumanDuration(Duration::from_millis(20)),
+            lag_records_max: 100,
+            ..RawConfig::default()
         };
         let index_builder = IndexBuilder::build(
             config.validate().expect("valid"),
-            catalog,
-            log,
-            Arc::new(self.issuer.authenticator()),
-            Arc::clone(&self.token_key),
+            Parts {
+                catalog,
+                log,
+                authenticator: Arc::new(self.issuer.authenticator()),
+                token_key: Arc::clone(&self.token_key),
+                root,
+            },
             Clock::system(),
         );
         let server = GrpcServer::new("test", ServerSettings::default(), Clock::system());

@@ -4,4 +4,6 @@ mod accounts;
 mod deletions;
 mod gate;
 mod gateway;
+mod pressure;
+mod user_groups;
 mod write;

@@ -1,0 +1,62 @@
+//! What the ingest gateway counts.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// Why something came in, or did not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Outcome {
+    /// `acknowledged`, `refused` (the write's own fault) or `failed`.
+    pub(crate) outcome: &'static str,
+}
+
+/// Which bound was met.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Limit {
+    /// `in_flight_bytes` or `replica_lag`.
+    pub(crate) limit: &'static str,
+}
+
+/// Clones count together.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    pub(crate) writes: Family<Outcome, Counter>,
+    pub(crate) rejected: Family<Limit, Counter>,
+    pub(crate) append_seconds: Histogram,
+    pub(crate) lag_records: Gauge<u64, AtomicU64>,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            writes: Family::default(),
+            rejected: Family::default(),
+            // 0.5 ms to 4 s: from a warm disk cache to a disk in trouble.
+            append_seconds: Histogram::new(exponential_buckets(0.000_5, 2.0, 14)),
+            lag_records: Gauge::default(),
+        }
+    }
+
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let ingest = registry.sub_registry_with_prefix("nautilus_ingest");
+        ingest.register("writes", "Writes of batches, by what became of them", self.writes.clone());
+        ingest.register("rejected", "Batches pushed back, by bound", self.rejected.clone());
+        ingest.register_with_unit(
+            "append_duration",
+            "From handing a batch to the log until it is durable",
+            Unit::Seconds,
+            self.append_seconds.clone(),
+        );
+        ingest.register(
+            "lag_records",
+            "Records waiting to become searchable in the slowest replica group, of the partition where most do",
+            self.lag_records.clone(),
+        );
+    }
+}
