@@ -10,7 +10,7 @@ use std::time::UNIX_EPOCH;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, PersistError};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::blocking::{blocking, sync_folder};
@@ -93,15 +93,13 @@ impl FolderRepository {
         for attempt in 1.. {
             match fs::create_dir_all(parent) {
                 Ok(()) => {}
-                Err(error) if is_taken(&error) => return Err(is_folder(name)),
+                Err(_) if self.is_in_object(parent) => return Err(is_folder(name)),
                 Err(error) if is_raced(&error, attempt) => continue,
                 Err(error) => return Err(RepositoryError::unavailable(error)),
             }
             match file.persist_noclobber(&path) {
                 Ok(_) => break,
-                Err(refused)
-                    if is_raced(&refused.error, attempt) && refused.file.path().exists() =>
-                {
+                Err(refused) if is_raced_by_delete(&refused, attempt) => {
                     file = refused.file;
                 }
                 Err(refused) if refused.error.kind() == ErrorKind::AlreadyExists => {
@@ -114,6 +112,12 @@ impl FolderRepository {
             }
         }
         self.sync_up_from(parent).map_err(RepositoryError::unavailable)
+    }
+
+    /// Whether a folder cannot be made because an object has its name or that of a parent.
+    fn is_in_object(&self, folder: &Path) -> bool {
+        let mut folders = folder.ancestors().take_while(|folder| *folder != self.objects);
+        folders.any(Path::is_file)
     }
 
     /// Also folders that were there: another put may have made them and not synced them yet.
@@ -277,12 +281,21 @@ fn unless_missing(outcome: io::Result<()>) -> io::Result<()> {
 
 /// A part of the name that would have to be a folder is an object.
 fn is_taken(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotADirectory | ErrorKind::AlreadyExists)
+    error.kind() == ErrorKind::NotADirectory
 }
 
-/// A delete took away a folder that was empty.
+/// A delete took away a folder that was empty: before something could be put into it, or between
+/// the system's answer that it exists and the look at it.
 fn is_raced(error: &io::Error, attempt: u32) -> bool {
-    error.kind() == ErrorKind::NotFound && attempt < FOLDER_ATTEMPTS_MAX
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists)
+        && attempt < FOLDER_ATTEMPTS_MAX
+}
+
+/// The same at the last step, where "exists" is an answer and the file itself must still be there.
+fn is_raced_by_delete(refused: &PersistError, attempt: u32) -> bool {
+    refused.error.kind() == ErrorKind::NotFound
+        && refused.file.path().exists()
+        && attempt < FOLDER_ATTEMPTS_MAX
 }
 
 fn is_folder(name: &ObjectName) -> RepositoryError {

@@ -3,11 +3,13 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use aws_lc_rs::digest;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use nautilus_types::PartitionId;
+use tempfile::TempDir;
 
 use super::{
     Found, Manifest, PassedOver, Progress, SnapshotFile, Snapshots, TRANSFERS_MAX, Unusable,
@@ -22,13 +24,14 @@ const RANGE_BYTES: usize = 4 * 1024 * 1024;
 
 impl Snapshots {
     /// Downloads a snapshot's files into the folder `into`, which must be empty or not exist, in a
-    /// folder that exists. They are written and synced in `<into>.downloading` beside it, which is
-    /// moved to its place when all are complete: `into` is the snapshot, or as it was. A
-    /// `<into>.downloading` from before is removed.
+    /// folder that exists. They are written and synced in a folder in `<into>.downloading`, which is
+    /// moved to its place when all are complete: `into` is the snapshot, or as it was. One download
+    /// at a time per `into`: it removes what an earlier one left beside it when it was killed.
     ///
     /// [`RepositoryError::Corrupt`] names the first file found missing, or not in the length and
     /// with the hash the manifest says; [`RepositoryError::NotFound`] one that was deleted
-    /// meanwhile. After an error, or when the future is dropped, nothing is left behind.
+    /// meanwhile. After an error nothing is left behind, nor, a moment later, when the future is
+    /// dropped.
     pub async fn download(
         &self,
         manifest: &Manifest,
@@ -46,11 +49,17 @@ impl Snapshots {
             let before = received_bytes.fetch_add(length, Ordering::Relaxed);
             progress(before.saturating_add(length));
         };
-        let downloads = manifest.files.iter().map(|file| {
-            let path = target.partial.join(file.name.as_str());
-            download_file(self, &folder, file, path, &observer)
+        let is_failed = AtomicBool::new(false);
+        let transfer = Transfer { snapshots: self, folder, target: &target, observer: &observer };
+        let downloads = manifest.files.iter().map(async |file| {
+            let outcome = transfer.download(file, &is_failed).await;
+            is_failed.fetch_or(outcome.is_err(), Ordering::Relaxed);
+            outcome
         });
-        stream::iter(downloads).buffer_unordered(TRANSFERS_MAX).try_collect::<()>().await?;
+        // After a failure nothing is begun, and what was begun is awaited: none of it may write to
+        // the folder while that is removed.
+        let outcomes = stream::iter(downloads).buffer_unordered(TRANSFERS_MAX);
+        outcomes.fold(Ok(()), async |first: Result<_, _>, outcome| first.and(outcome)).await?;
         target.complete().await
     }
 
@@ -94,47 +103,66 @@ impl Snapshots {
     }
 }
 
-async fn download_file(
-    snapshots: &Snapshots,
-    folder: &ObjectName,
-    file: &SnapshotFile,
-    path: PathBuf,
-    observer: &(dyn Fn(u64) + Send + Sync),
-) -> Result<(), RepositoryError> {
-    let object = layout::file(folder, &file.name)?;
-    let unwritten =
-        |source| RepositoryError::Local { operation: "write", path: path.clone(), source };
-    let created = path.clone();
-    let mut writing = blocking(move || Writing::create(&created)).await?.map_err(unwritten)?;
-    let mut received_bytes: u64 = 0;
-    while received_bytes < file.size_bytes {
-        let rest = usize::try_from(file.size_bytes.saturating_sub(received_bytes));
-        let length = rest.unwrap_or(usize::MAX).min(RANGE_BYTES);
-        let bytes = snapshots.repository.get_range(&object, received_bytes, length).await?;
-        if bytes.len() != length {
-            return Err(corrupt(object, "it ends before its end"));
-        }
-        let length = u64::try_from(length).unwrap_or(u64::MAX);
-        received_bytes = received_bytes.saturating_add(length);
-        writing = blocking(move || writing.append(&bytes)).await?.map_err(unwritten)?;
-        observer(length);
-    }
-    if blocking(move || writing.finish()).await?.map_err(unwritten)? != file.sha256 {
-        return Err(corrupt(object, "its hash is not the manifest's"));
-    }
-    Ok(())
+/// What the downloads of one snapshot's files share.
+struct Transfer<'a> {
+    snapshots: &'a Snapshots,
+    folder: ObjectName,
+    target: &'a Target,
+    observer: &'a (dyn Fn(u64) + Send + Sync),
 }
 
-/// A file that is hashed while it is written.
+impl Transfer<'_> {
+    /// Downloads one file, or a part of it when another failed meanwhile.
+    async fn download(
+        &self,
+        file: &SnapshotFile,
+        is_failed: &AtomicBool,
+    ) -> Result<(), RepositoryError> {
+        if is_failed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let object = layout::file(&self.folder, &file.name)?;
+        let path = self.target.partial.dir.path().join(file.name.as_str());
+        let unwritten = |source| unwritten(&path, source);
+        let (created, partial) = (path.clone(), Arc::clone(&self.target.partial));
+        let writing = blocking(move || Writing::create(&created, partial)).await?;
+        let mut writing = writing.map_err(unwritten)?;
+        let mut received_bytes: u64 = 0;
+        while received_bytes < file.size_bytes {
+            if is_failed.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let rest = usize::try_from(file.size_bytes.saturating_sub(received_bytes));
+            let length = rest.unwrap_or(usize::MAX).min(RANGE_BYTES);
+            let repository = &self.snapshots.repository;
+            let bytes = repository.get_range(&object, received_bytes, length).await?;
+            if bytes.len() != length {
+                return Err(corrupt(object, "it ends before its end"));
+            }
+            let length = u64::try_from(length).unwrap_or(u64::MAX);
+            received_bytes = received_bytes.saturating_add(length);
+            writing = blocking(move || writing.append(&bytes)).await?.map_err(unwritten)?;
+            (self.observer)(length);
+        }
+        if blocking(move || writing.finish()).await?.map_err(unwritten)? != file.sha256 {
+            return Err(corrupt(object, "its hash is not the manifest's"));
+        }
+        Ok(())
+    }
+}
+
+/// A file that is hashed while it is written. It holds its folder, which is not removed before the
+/// last file is let go of, also where the download was dropped while a file was being written.
 struct Writing {
     file: File,
+    _partial: Arc<Partial>,
     hashing: digest::Context,
 }
 
 impl Writing {
-    fn create(path: &Path) -> io::Result<Self> {
+    fn create(path: &Path, partial: Arc<Partial>) -> io::Result<Self> {
         let hashing = digest::Context::new(&digest::SHA256);
-        Ok(Self { file: File::create_new(path)?, hashing })
+        Ok(Self { file: File::create_new(path)?, _partial: partial, hashing })
     }
 
     fn append(mut self, bytes: &[u8]) -> io::Result<Self> {
@@ -149,10 +177,28 @@ impl Writing {
     }
 }
 
-/// The folder being filled; it goes when this is dropped before it is complete.
+/// The folder being filled, and where it goes.
 struct Target {
     into: PathBuf,
-    partial: PathBuf,
+    partial: Arc<Partial>,
+}
+
+/// A folder of this download alone; it goes when this is dropped before it is moved away. So what a
+/// dropped download still has on its way never meets the next one's files.
+struct Partial {
+    dir: TempDir,
+    // Dropped after the folder in it.
+    _holder: Holder,
+}
+
+/// `<into>.downloading`, which goes with the last folder in it.
+struct Holder(PathBuf);
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        // Not empty: then it is the next download's.
+        drop(fs::remove_dir(&self.0));
+    }
 }
 
 impl Target {
@@ -162,7 +208,9 @@ impl Target {
                 what: "folder for a snapshot",
                 problem: format!("{} {problem}", into.display()),
             };
-            let Some(name) = into.file_name() else { return Err(refused("has no name")) };
+            let (Some(parent), Some(name)) = (into.parent(), into.file_name()) else {
+                return Err(refused("has no name"));
+            };
             match fs::read_dir(&into).map(|mut entries| entries.next().is_some()) {
                 Ok(true) => return Err(refused("is not empty")),
                 Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -170,17 +218,11 @@ impl Target {
                 }
                 Ok(false) | Err(_) => {}
             }
-            let mut partial_name = name.to_owned();
-            partial_name.push(".downloading");
-            let partial = into.with_file_name(partial_name);
-            match fs::remove_dir_all(&partial) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(unwritten(&partial, error));
-                }
-                Ok(()) | Err(_) => {}
-            }
-            fs::create_dir(&partial).map_err(|error| unwritten(&partial, error))?;
-            Ok(Self { into, partial })
+            let mut holder = name.to_owned();
+            holder.push(".downloading");
+            let holder = parent.join(holder);
+            let partial = Partial::make(&holder).map_err(|error| unwritten(&holder, error))?;
+            Ok(Self { into, partial: Arc::new(partial) })
         })
         .await?
     }
@@ -188,8 +230,9 @@ impl Target {
     /// Moves the folder to its place: over an empty one, never over a full one.
     async fn complete(self) -> Result<(), RepositoryError> {
         blocking(move || {
-            let moved = sync_folder(&self.partial)
-                .and_then(|()| fs::rename(&self.partial, &self.into))
+            let partial = self.partial.dir.path();
+            let moved = sync_folder(partial)
+                .and_then(|()| fs::rename(partial, &self.into))
                 .and_then(|()| self.into.parent().map_or(Ok(()), sync_folder));
             moved.map_err(|error| unwritten(&self.into, error))
         })
@@ -197,10 +240,20 @@ impl Target {
     }
 }
 
-impl Drop for Target {
-    fn drop(&mut self) {
-        // Already moved in the good case. In the bad one the next download removes what stays.
-        drop(fs::remove_dir_all(&self.partial));
+impl Partial {
+    /// Removes what downloads left there when their process was killed.
+    fn make(holder: &Path) -> io::Result<Self> {
+        match fs::create_dir(holder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        for entry in fs::read_dir(holder)? {
+            match fs::remove_dir_all(entry?.path()) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(Self { dir: TempDir::new_in(holder)?, _holder: Holder(holder.to_owned()) })
     }
 }
 

@@ -143,7 +143,8 @@ pub struct PassedOver {
 pub struct Found {
     /// By offset the highest that is sound and fits.
     pub manifest: Option<Manifest>,
-    /// The newer ones that were not used; all of them where there is no manifest. Newest first.
+    /// Those that were tried and not used, newest first: all newer ones, all there are where there
+    /// is no manifest.
     pub passed_over: Vec<PassedOver>,
 }
 
