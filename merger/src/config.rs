@@ -19,8 +19,6 @@ const CANDIDATES_MAX: u32 = 1_000;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawConfig {
-    /// Name of the replica group that is asked.
-    pub replica_group: String,
     /// How many partitions there are.
     pub partitions: u32,
     /// Longest query text, in bytes.
@@ -29,8 +27,9 @@ pub struct RawConfig {
     pub query_words_max: usize,
     /// Deepest nesting of a query.
     pub query_depth_max: usize,
-    /// Candidates wanted from each partition, whatever the size of the page. More make ranking
-    /// over several partitions more exact: each chooses by its own statistics.
+    /// Candidates wanted from each of several partitions, whatever the size of the page. More
+    /// settle more searches by one question: where a partition has more matches than it gave, all
+    /// are asked a second time.
     pub candidates_per_partition: u32,
     /// For callers that state no deadline.
     pub default_deadline: HumanDuration,
@@ -38,13 +37,16 @@ pub struct RawConfig {
     pub highlight_threads: usize,
     /// Users who may see the state of the cluster, beside those whose token says so.
     pub operators: Vec<String>,
+    /// A search that takes longer is logged.
+    pub slow_query_threshold: HumanDuration,
+    /// The log of slow searches shows their text, which is content of users.
+    pub log_query_text: bool,
 }
 
 impl Default for RawConfig {
     fn default() -> Self {
         let limits = QueryLimits::default();
         Self {
-            replica_group: "a".to_owned(),
             partitions: 4,
             query_bytes_max: limits.text_bytes_max,
             query_words_max: limits.leaves_max,
@@ -53,6 +55,8 @@ impl Default for RawConfig {
             default_deadline: HumanDuration(Duration::from_secs(10)),
             highlight_threads: 2,
             operators: Vec::new(),
+            slow_query_threshold: HumanDuration(Duration::from_millis(500)),
+            log_query_text: false,
         }
     }
 }
@@ -64,8 +68,6 @@ pub struct Config {
     pub log: LogIdentity,
     /// Which partition holds a namespace.
     pub map: PartitionMap,
-    /// Name of the replica group that is asked.
-    pub replica_group: String,
     /// Bounds of queries.
     pub query_limits: QueryLimits,
     /// Candidates wanted from each partition.
@@ -76,6 +78,10 @@ pub struct Config {
     pub highlight_threads: usize,
     /// Users who may see the state of the cluster, beside those whose token says so.
     pub operators: BTreeSet<UserId>,
+    /// A search that takes longer is logged.
+    pub slow_query_threshold: Duration,
+    /// The log of slow searches shows their text.
+    pub log_query_text: bool,
     /// Version of the program, as status shows it.
     pub version: String,
 }
@@ -83,17 +89,18 @@ pub struct Config {
 impl Config {
     /// The defaults for this cluster.
     #[must_use]
-    pub fn new(log: LogIdentity, map: PartitionMap, replica_group: impl Into<String>) -> Self {
+    pub fn new(log: LogIdentity, map: PartitionMap) -> Self {
         let raw = RawConfig::default();
         Self {
             log,
             map,
-            replica_group: replica_group.into(),
             query_limits: QueryLimits::default(),
             candidates_per_partition: raw.candidates_per_partition,
             default_deadline: raw.default_deadline.0,
             highlight_threads: raw.highlight_threads,
             operators: BTreeSet::new(),
+            slow_query_threshold: raw.slow_query_threshold.0,
+            log_query_text: raw.log_query_text,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -112,9 +119,6 @@ impl RawConfig {
         };
         let hard = QueryLimits::HARD;
         let bound = |bound: usize| u64::try_from(bound).unwrap_or(u64::MAX);
-        if self.replica_group.is_empty() {
-            return Err(invalid("replica_group", "is empty".to_owned()));
-        }
         in_range("partitions", self.partitions.into(), SLOT_COUNT.into())?;
         in_range("query_bytes_max", bound(self.query_bytes_max), bound(hard.text_bytes_max))?;
         in_range("query_words_max", bound(self.query_words_max), bound(hard.leaves_max))?;
@@ -134,7 +138,9 @@ impl RawConfig {
             default_deadline: self.default_deadline.0,
             highlight_threads: self.highlight_threads,
             operators: operators.map_err(|error| invalid("operators", error.to_string()))?,
-            ..Config::new(log, PartitionMap::divided(self.partitions), self.replica_group)
+            slow_query_threshold: self.slow_query_threshold.0,
+            log_query_text: self.log_query_text,
+            ..Config::new(log, PartitionMap::divided(self.partitions))
         })
     }
 }
@@ -153,9 +159,11 @@ mod tests {
 
     #[test]
     fn defaults_are_valid() {
-        let config = parsed("operators = ['root']").expect("valid");
+        let config = parsed("operators = ['root']\nslow_query_threshold = '2s'").expect("valid");
         assert_eq!(config.query_limits, QueryLimits::default());
         assert_eq!(config.operators.len(), 1);
+        assert_eq!(config.slow_query_threshold, Duration::from_secs(2));
+        assert!(!config.log_query_text, "only where somebody asks for it");
     }
 
     #[test]

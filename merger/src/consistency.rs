@@ -3,11 +3,16 @@
 use nautilus_identity::ConsistencyToken;
 use nautilus_proto::root::v1::MinOffset;
 use nautilus_types::{Offset, PartitionId};
+use tonic::Status;
+use tonic_types::StatusExt as _;
 
 use crate::MergerError;
 use crate::coverage::{Asked, Coverage};
 use crate::merger::Core;
 use crate::root_client::RootError;
+
+/// A leaf's reason for refusing offsets that its log does not have.
+const BEYOND_LOG: &str = "OFFSET_BEYOND_LOG";
 
 /// What an answer must show, and which field of the request asks for it.
 #[derive(Debug, Clone, Default)]
@@ -29,13 +34,37 @@ impl MinOffsets {
         self.field = Some(field);
     }
 
-    /// What a refusal by the root means: all but the offsets is this merger's own making.
-    pub(crate) fn blame(&self, error: RootError) -> MergerError {
-        match (error, self.field) {
-            (RootError::Refused(_), Some(field)) => MergerError::BeyondLog { field },
-            (error, _) => MergerError::Root(error),
+    /// Asks for at least the offsets of a page token.
+    pub(crate) fn require_all(&mut self, offsets: &Asked) {
+        for (partition, offset) in offsets {
+            self.require(*partition, *offset, "page_token");
         }
     }
+
+    /// What a refusal by the root means: all but the offsets and the replica group is this merger's
+    /// own making.
+    pub(crate) fn blame(&self, error: RootError) -> MergerError {
+        match (&error, self.field) {
+            (RootError::Refused(status), _) if names_field(status, "replica_group") => {
+                MergerError::field("replica_group", "names no replica group")
+            }
+            (RootError::Refused(status), Some(field)) if has_reason(status, BEYOND_LOG) => {
+                MergerError::BeyondLog { field }
+            }
+            _ => MergerError::Root(error),
+        }
+    }
+}
+
+fn has_reason(status: &Status, reason: &str) -> bool {
+    status.get_error_details().error_info().is_some_and(|info| info.reason == reason)
+}
+
+/// Whether a refusal complains about this field of the request.
+fn names_field(status: &Status, field: &str) -> bool {
+    let details = status.get_error_details();
+    let request = details.bad_request();
+    request.is_some_and(|request| request.field_violations.iter().any(|one| one.field == field))
 }
 
 /// For internal requests: what is asked of each partition.

@@ -7,6 +7,8 @@ use nautilus_proto::root::v1::PartitionFailure;
 use nautilus_proto::search::v1 as search;
 use nautilus_types::{Offset, PartitionId};
 
+use crate::MergerError;
+
 /// The root's word for a partition whose time ran out.
 const DEADLINE: &str = "DEADLINE";
 /// For a partition the root says nothing about.
@@ -95,6 +97,17 @@ impl Coverage {
         self.served.is_empty()
             && !self.missing.is_empty()
             && self.missing.values().all(|reason| reason == DEADLINE)
+    }
+
+    /// An answer of a part is an error unless the caller takes a part.
+    pub(crate) fn require_usable(&self, allow_partial: bool) -> Result<(), MergerError> {
+        if self.is_usable(allow_partial) {
+            Ok(())
+        } else if self.is_all_late() {
+            Err(MergerError::Deadline)
+        } else {
+            Err(MergerError::Partial(self.clone()))
+        }
     }
 
     /// A partition that answered failed to give more of the answer.

@@ -15,7 +15,8 @@ use crate::MergerError;
 use crate::caller::Caller;
 use crate::consistency::to_proto;
 use crate::coverage::{Coverage, CoverageProblem};
-use crate::fetch::{Fetched, RootOrGrant};
+use crate::error::PageTokenProblem;
+use crate::fetch::{Fetched, RootOrGrant, Source};
 use crate::merger::Core;
 use crate::page_token::{self, PageEnd};
 use crate::rank::Namespace;
@@ -42,7 +43,8 @@ impl Core {
         let min = self.min_offsets(&request.consistency_token)?;
         let asked = asked(&self.config.map, std::slice::from_ref(&namespace), &min);
         let keys = [(namespace, document_id)];
-        let fetched = self.fetch(&caller, &keys, &asked, deadline).await;
+        let from = Source { min: &asked, replica_group: "" };
+        let fetched = self.fetch(&caller, &keys, from, deadline).await;
         let fetched = fetched.map_err(|error| match error {
             RootOrGrant::Root(error) => min.blame(error),
             RootOrGrant::Grant(error) => error,
@@ -81,7 +83,7 @@ impl Core {
         if !request.page_token.is_empty() {
             let (key, log) = (&self.token_key, &self.config.log);
             let end = page_token::open(key, log, &namespace, &request.page_token);
-            let end = end.ok_or(MergerError::PageToken)?;
+            let end = end.ok_or(MergerError::PageToken(PageTokenProblem::Forged))?;
             after = end.document_id.as_bytes().to_vec();
             if end.next_offset > min.of(partition) {
                 min.require(partition, end.next_offset, "page_token");
@@ -137,7 +139,7 @@ impl Core {
         if self.denied(&caller.user, [namespace]).await?.is_empty() {
             Ok(())
         } else {
-            self.metrics.acl_dropped_hits.add(1);
+            self.metrics.acl_dropped_hits.inc();
             Err(MergerError::NamespaceDenied)
         }
     }

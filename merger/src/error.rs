@@ -33,6 +33,9 @@ pub enum MergerError {
     /// Only operators may do this.
     #[error("this needs an operator's credentials")]
     OperatorRequired,
+    /// Only operators may say which replica group answers.
+    #[error("only operators may choose a replica group")]
+    GroupDenied,
     /// A namespace of the request may not be read, whether it exists or not.
     #[error("a namespace of the request does not exist or may not be read")]
     NamespaceDenied,
@@ -56,9 +59,9 @@ pub enum MergerError {
     /// The consistency token is not taken.
     #[error("consistency_token: {0}")]
     ConsistencyToken(TokenError),
-    /// The page token is not one of this list.
-    #[error("page_token is not one of this list")]
-    PageToken,
+    /// The page token is not one of this list or search.
+    #[error("page_token {0}")]
+    PageToken(PageTokenProblem),
     /// A token asks for offsets that the log does not have.
     #[error("{field} is of a log that is longer than this one")]
     BeyondLog {
@@ -97,9 +100,54 @@ pub enum MergerError {
         /// The bound in bytes.
         bytes_max: usize,
     },
+    /// Rights of the caller were withdrawn again and again while the answer was made.
+    #[error("what the caller may read kept changing")]
+    ScopeUnsettled,
     /// The threads that make highlights did not.
     #[error("make highlights")]
     Highlight(#[source] PoolError),
+}
+
+/// Why a page token is not taken. A token that opens is told apart by what it was given out for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PageTokenProblem {
+    /// Not given out here, for something else, or changed on its way.
+    #[error("is not one of this list")]
+    Forged,
+    /// Given out by another cluster, or before this one's log began anew.
+    #[error("is of another cluster or of an earlier log")]
+    Foreign,
+    /// Given to another user.
+    #[error("was given to another user")]
+    User,
+    /// Of another query text, syntax or match mode.
+    #[error("is of another query, syntax or match mode")]
+    Query,
+    /// The request names other namespaces.
+    #[error("is of other namespaces")]
+    Scope,
+    /// The request has another filter.
+    #[error("is of another filter")]
+    Filter,
+    /// The request has another order.
+    #[error("is of another order")]
+    Sort,
+}
+
+impl PageTokenProblem {
+    /// Stable name of the problem for clients.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Forged => "PAGE_TOKEN_INVALID",
+            Self::Foreign => "PAGE_TOKEN_FOREIGN",
+            Self::User => "PAGE_TOKEN_OF_ANOTHER_USER",
+            Self::Query => "PAGE_TOKEN_OF_ANOTHER_QUERY",
+            Self::Scope => "PAGE_TOKEN_OF_ANOTHER_SCOPE",
+            Self::Filter => "PAGE_TOKEN_OF_ANOTHER_FILTER",
+            Self::Sort => "PAGE_TOKEN_OF_ANOTHER_ORDER",
+        }
+    }
 }
 
 impl MergerError {
@@ -114,18 +162,18 @@ impl MergerError {
             Self::Config { .. }
             | Self::ScopeTooLarge { .. }
             | Self::Field { .. }
-            | Self::PageToken
+            | Self::PageToken(_)
             | Self::BeyondLog { .. }
             | Self::PageTooLarge { .. } => Class::Invalid,
             Self::Credentials(error) => error.class(),
             Self::UserUnknown => Class::Unauthenticated,
-            Self::OperatorRequired | Self::NamespaceDenied => Class::Denied,
+            Self::OperatorRequired | Self::GroupDenied | Self::NamespaceDenied => Class::Denied,
             Self::Query(error) => error.class(),
             Self::ConsistencyToken(error) | Self::Seal(error) => error.class(),
             Self::Grant(_) => Class::Bug,
             Self::Catalog(error) => error.class(),
             Self::Root(error) => error.class(),
-            Self::Partial(_) | Self::Threads(_) => Class::Unavailable,
+            Self::Partial(_) | Self::Threads(_) | Self::ScopeUnsettled => Class::Unavailable,
             Self::Deadline => Class::Deadline,
             Self::DocumentNotFound { .. } => Class::NotFound,
             Self::Highlight(error) => error.class(),
@@ -141,12 +189,13 @@ impl MergerError {
             Self::Credentials(error) => error.reason(),
             Self::UserUnknown => "USER_UNKNOWN",
             Self::OperatorRequired => "OPERATOR_REQUIRED",
+            Self::GroupDenied => "REPLICA_GROUP_DENIED",
             Self::NamespaceDenied => "NAMESPACE_DENIED",
             Self::ScopeTooLarge { .. } => "SCOPE_TOO_LARGE",
             Self::Field { .. } => "ARGUMENT_INVALID",
             Self::Query(error) => error.reason(),
             Self::ConsistencyToken(_) => "CONSISTENCY_TOKEN_INVALID",
-            Self::PageToken => "PAGE_TOKEN_INVALID",
+            Self::PageToken(problem) => problem.reason(),
             Self::BeyondLog { .. } => "TOKEN_BEYOND_LOG",
             Self::Seal(error) => error.reason(),
             Self::Grant(error) => error.reason(),
@@ -156,6 +205,7 @@ impl MergerError {
             Self::Deadline => "DEADLINE_EXCEEDED",
             Self::DocumentNotFound { .. } => "DOCUMENT_NOT_FOUND",
             Self::PageTooLarge { .. } => "PAGE_TOO_LARGE",
+            Self::ScopeUnsettled => "SCOPE_UNSETTLED",
             Self::Highlight(_) => "HIGHLIGHTS_UNAVAILABLE",
         }
     }
@@ -173,7 +223,7 @@ impl From<MergerError> for Status {
             MergerError::ConsistencyToken(token) => {
                 rpc.field("consistency_token", token.to_string())
             }
-            MergerError::PageToken => rpc.field("page_token", "is not one of this list"),
+            MergerError::PageToken(problem) => rpc.field("page_token", problem.to_string()),
             MergerError::BeyondLog { field } => {
                 rpc.field(*field, "is of a log that is longer than this one")
             }
@@ -189,12 +239,14 @@ impl From<MergerError> for Status {
             | MergerError::Credentials(_)
             | MergerError::UserUnknown
             | MergerError::OperatorRequired
+            | MergerError::GroupDenied
             | MergerError::NamespaceDenied
             | MergerError::Seal(_)
             | MergerError::Grant(_)
             | MergerError::Catalog(_)
             | MergerError::Root(_)
             | MergerError::Deadline
+            | MergerError::ScopeUnsettled
             | MergerError::Highlight(_) => rpc,
         };
         // The message of the client names no cause; the log, where there is one, names all.

@@ -25,6 +25,15 @@ const KEYS_MAX: usize = 10;
 /// Which document of which namespace.
 pub(crate) type Key = (Namespace, DocumentId);
 
+/// Which replicas documents come from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source<'f> {
+    /// By partition, the offset the replica must show at least.
+    pub(crate) min: &'f Asked,
+    /// Empty = any.
+    pub(crate) replica_group: &'f str,
+}
+
 /// What became of a key.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Fetched {
@@ -41,11 +50,11 @@ impl Core {
         &self,
         caller: &Caller,
         keys: &[Key],
-        min: &Asked,
+        from: Source<'_>,
         deadline: Deadline,
     ) -> Result<Vec<Fetched>, RootOrGrant> {
         let batches =
-            keys.chunks(KEYS_MAX).map(|batch| self.fetch_batch(caller, batch, min, deadline));
+            keys.chunks(KEYS_MAX).map(|batch| self.fetch_batch(caller, batch, from, deadline));
         let fetched = join_all(batches).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(fetched.into_iter().flatten().collect())
     }
@@ -54,7 +63,7 @@ impl Core {
         &self,
         caller: &Caller,
         keys: &[Key],
-        min: &Asked,
+        from: Source<'_>,
         deadline: Deadline,
     ) -> Result<Vec<Fetched>, RootOrGrant> {
         let namespaces: Vec<_> = keys.iter().map(|(namespace, _)| namespace.clone()).collect();
@@ -64,7 +73,8 @@ impl Core {
             map_version: self.config.map.version,
             keys: keys.iter().map(to_fetch_key).collect(),
             include_body: true,
-            min_offsets: to_proto(min),
+            min_offsets: to_proto(from.min),
+            replica_group: from.replica_group.to_owned(),
         };
         let mut root = self.root.clone();
         let response = call(&self.clock, deadline, message, |message| root.fetch(message)).await;

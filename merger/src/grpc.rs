@@ -7,7 +7,7 @@ use nautilus_proto::admin::v1::{GetStatusRequest, GetStatusResponse};
 use nautilus_proto::search::v1::search_service_server::SearchService;
 use nautilus_proto::search::v1::{
     GetDocumentRequest, GetDocumentResponse, ListDocumentsRequest, ListDocumentsResponse,
-    SearchRequest, SearchResponse,
+    SearchRequest, SearchResponse, SuggestRequest, SuggestResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -34,6 +34,15 @@ impl SearchService for MergerGrpc {
         let deadline = self.core.deadline_of(&request);
         let (metadata, _, message) = request.into_parts();
         Ok(self.core.search(&metadata, message, deadline).await.map(Response::new)?)
+    }
+
+    async fn suggest(
+        &self,
+        request: Request<SuggestRequest>,
+    ) -> Result<Response<SuggestResponse>, Status> {
+        let deadline = self.core.deadline_of(&request);
+        let (metadata, _, message) = request.into_parts();
+        Ok(self.core.suggest(&metadata, message, deadline).await.map(Response::new)?)
     }
 
     async fn get_document(

@@ -5,6 +5,7 @@
 //! client ─ bearer token, text ─► caller ─► scope (catalog) ─► understand ─► grant ─► root
 //!                                                                                     │
 //!        candidates with frequencies and lengths, statistics of the scope, coverage ◄─┘
+//!             │ (again by those statistics, where partitions chose by different ones)
 //!             └─► rank ─► second access check (catalog) ─► fetch (root) ─► highlights ─► page
 //! ```
 //!
@@ -15,11 +16,13 @@
 //! Life: [`RawConfig`] → [`Config`] → [`Merger::build`] → its services on a server, which drains.
 
 mod caller;
+mod candidates;
 mod config;
 mod consistency;
 pub mod coverage;
 mod documents;
 mod error;
+mod explain;
 mod fetch;
 mod grpc;
 mod highlights;
@@ -31,13 +34,16 @@ pub mod rank;
 mod root_client;
 mod scope;
 mod search;
+mod search_token;
 mod status;
-mod stopwatch;
+pub mod stopwatch;
+mod suggest;
+mod track;
 pub mod understand;
 mod wish;
 
 pub use config::{Config, RawConfig};
-pub use error::MergerError;
+pub use error::{MergerError, PageTokenProblem};
 pub use grpc::MergerGrpc;
 pub use merger::{Merger, Parts};
 pub use metrics::Counts;

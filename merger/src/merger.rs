@@ -10,6 +10,7 @@ use nautilus_proto::root::v1::root_service_client::RootServiceClient;
 use nautilus_proto::search::v1::search_service_server::SearchServiceServer;
 use nautilus_service::server::MessageLimits;
 use nautilus_service::{Clock, Deadline, PoolSettings, WorkerPool, with_message_limits};
+use prometheus_client::registry::Registry;
 use tonic::transport::Channel;
 
 use crate::grpc::MergerGrpc;
@@ -85,6 +86,11 @@ impl Merger {
     pub fn cluster_service(&self) -> ClusterServiceServer<MergerGrpc> {
         let service = ClusterServiceServer::new(MergerGrpc::new(Arc::clone(&self.core)));
         with_message_limits!(service, MessageLimits::CLIENT)
+    }
+
+    /// Adds the metrics to those of the process.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.core.metrics.register(registry);
     }
 
     /// What was counted since the start.

@@ -1,6 +1,7 @@
-//! From a page's hits to the answer: their texts, highlights, coverage, token.
+//! From a page's hits to the answer: their texts, highlights, coverage, tokens, explanation.
 
-use nautilus_proto::leaf::v1::FetchedDocument;
+use nautilus_proto::leaf::v1::{FetchedDocument, Statistics};
+use nautilus_proto::root::v1::PartitionAnswer;
 use nautilus_proto::search::v1::{Highlight, Hit as ShownHit, SearchResponse};
 use nautilus_query::Node;
 use nautilus_service::server::MessageLimits;
@@ -8,10 +9,12 @@ use prost::Message as _;
 
 use crate::MergerError;
 use crate::coverage::Coverage;
-use crate::fetch::{Fetched, Key};
+use crate::explain::{Explained, explanation, timing};
+use crate::fetch::{Fetched, Key, Source};
 use crate::highlights::highlights;
 use crate::rank::{Hit, Namespace};
 use crate::search::Run;
+use crate::search_token::{self, Progress};
 use crate::wish::Shows;
 
 /// The best hits, and what is said beside them.
@@ -20,10 +23,15 @@ pub(crate) struct Page {
     pub(crate) hits: Vec<Hit>,
     /// What was searched for; none where nothing was.
     pub(crate) tree: Option<Node>,
+    /// What hits were ranked by.
+    pub(crate) statistics: Statistics,
+    pub(crate) answers: Vec<PartitionAnswer>,
     pub(crate) total_hits: u64,
     pub(crate) is_relaxed: bool,
     pub(crate) is_truncated: bool,
     pub(crate) coverage: Coverage,
+    /// Where the next page begins; none where there is none.
+    pub(crate) next: Option<Progress>,
 }
 
 impl Run<'_> {
@@ -38,20 +46,52 @@ impl Run<'_> {
             Shows::Ids => hits.iter().filter_map(|hit| shown_hit(scope, hit)).collect(),
             Shows::Basic | Shows::Full => self.with_texts(scope, hits, &mut page).await?,
         };
-        let response = SearchResponse {
+        let consistency_token = self.core.served_token(&self.min, &page.coverage)?;
+        let next_page_token = self.next_page_token(page.next.as_ref())?;
+        self.track.watch.lap("seal_tokens");
+        let mut response = SearchResponse {
             hits: shown,
             total_hits: page.total_hits,
             relaxed: page.is_relaxed,
             truncated: page.is_truncated,
             coverage: Some(page.coverage.to_proto()),
-            timing: self.wish.include_timing.then(|| self.watch.to_proto()),
-            consistency_token: self.core.served_token(&self.min, &page.coverage)?,
+            consistency_token,
+            next_page_token,
+            ..SearchResponse::default()
         };
         let (bytes, bytes_max) = (response.encoded_len(), MessageLimits::CLIENT.encode_bytes_max);
         if bytes > bytes_max {
             return Err(MergerError::PageTooLarge { bytes, bytes_max });
         }
+        self.track.watch.lap("assemble");
+        // Last, so that it tells of everything else.
+        if self.wish.include_timing || self.wish.explains {
+            self.explain(scope, &page, &mut response);
+        }
         Ok(response)
+    }
+
+    fn explain(&self, scope: &[Namespace], page: &Page, response: &mut SearchResponse) {
+        let timing = timing(self.track, &page.answers);
+        if self.wish.explains {
+            let explained = Explained {
+                tree: page.tree.as_ref(),
+                scope,
+                statistics: &page.statistics,
+                answers: &page.answers,
+                is_operator: self.caller.is_operator,
+            };
+            response.explanation = Some(explanation(&explained, timing.clone()));
+        }
+        response.timing = self.wish.include_timing.then_some(timing);
+    }
+
+    /// Empty where there is no next page, or no token for it could hold what it must.
+    fn next_page_token(&self, next: Option<&Progress>) -> Result<String, MergerError> {
+        let Some(next) = next else { return Ok(String::new()) };
+        let (key, log) = (&self.core.token_key, &self.core.config.log);
+        let token = search_token::seal(key, log, &self.binding, next).map_err(MergerError::Seal)?;
+        Ok(token.unwrap_or_default())
     }
 
     async fn with_texts(
@@ -66,9 +106,9 @@ impl Run<'_> {
             .iter()
             .map(|(namespace, hit)| (namespace.clone(), hit.document_id.clone()))
             .collect();
-        // At least what the search saw, so that no text is older than its hit.
-        let min = &page.coverage.served;
-        let fetched = self.core.fetch(&self.caller, &keys, min, self.deadline).await?;
+        // At least what the search saw, from any replica, so that no text is older than its hit.
+        let from = Source { min: &page.coverage.served, replica_group: &self.wish.replica_group };
+        let fetched = self.core.fetch(&self.caller, &keys, from, self.deadline).await?;
         let mut found = Vec::with_capacity(hits.len());
         for ((_, hit), fetched) in hits.into_iter().zip(fetched) {
             match fetched {
@@ -78,10 +118,10 @@ impl Run<'_> {
                 Fetched::Missing(partition, reason) => page.coverage.lose(partition, &reason),
             }
         }
-        self.watch.lap("fetch");
+        self.track.watch.lap("fetch");
         self.require_usable(&page.coverage)?;
         let documents = self.with_highlights(found, page.tree.clone()).await?;
-        self.watch.lap("highlight");
+        self.track.watch.lap("highlight");
         let shows = self.wish.shows;
         let shown = |(hit, document, highlights)| {
             Some(decorated(shown_hit(scope, &hit)?, document, highlights, shows))

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use nautilus_proto::leaf::v1::Statistics;
+use nautilus_proto::leaf::v1::{Cursor, Statistics};
 use nautilus_proto::root::v1::Candidate;
 use nautilus_query::scoring::{Collection, score};
 use nautilus_types::{DocumentId, Incarnation, NamespaceName};
@@ -19,6 +19,49 @@ pub struct Hit {
     pub document_id: DocumentId,
     /// Its score, by the whole scope's statistics.
     pub score: f64,
+    /// What it is sorted by, where that is not the score; none = it has none.
+    pub sort_value: Option<i64>,
+}
+
+/// What hits are ordered by. Ties go by document id bytes, then namespace bytes, ascending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// By score, the higher first.
+    #[default]
+    Relevance,
+    /// By a number of the document's own; documents without it come last in either direction.
+    Number {
+        /// The smallest first.
+        is_ascending: bool,
+    },
+}
+
+/// A place in the order of hits: that of one hit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// Its score.
+    pub score: f64,
+    /// Its number, where hits are ordered by one.
+    pub sort_value: Option<i64>,
+    /// Its document.
+    pub document_id: DocumentId,
+    /// Its namespace.
+    pub namespace: NamespaceName,
+}
+
+/// What candidates are ranked by.
+#[derive(Debug, Clone, Copy)]
+pub struct Ranking<'r> {
+    /// Of the whole scope.
+    pub statistics: &'r Statistics,
+    /// What candidates count their namespaces by.
+    pub scope: &'r [Namespace],
+    /// How many the query has.
+    pub scoring_leaves: usize,
+    /// Which come first.
+    pub order: Order,
+    /// Only hits after this place; none = from the first.
+    pub after: Option<&'r Place>,
 }
 
 /// A candidate that is not one of the request.
@@ -26,15 +69,38 @@ pub struct Hit {
 #[error("a candidate is not one of the request")]
 pub struct CandidateInvalid;
 
-/// The best `hits_max` candidates: by score, the higher first, then document id bytes, then
-/// namespace bytes, ascending. `scoring_leaves` is how many the query has.
+impl Place {
+    /// The place of a hit.
+    #[must_use]
+    pub fn of(hit: &Hit, scope: &[Namespace]) -> Option<Self> {
+        let (namespace, _) = scope.get(hit.namespace_index)?;
+        Some(Self {
+            score: hit.score,
+            sort_value: hit.sort_value,
+            document_id: hit.document_id.clone(),
+            namespace: namespace.clone(),
+        })
+    }
+
+    /// For internal requests.
+    #[must_use]
+    pub fn to_proto(&self) -> Cursor {
+        Cursor {
+            score: self.score,
+            sort_value: self.sort_value,
+            document_id: self.document_id.as_bytes().to_vec(),
+            namespace: self.namespace.as_bytes().to_vec(),
+        }
+    }
+}
+
+/// The first `hits_max` candidates in the order asked for.
 pub fn rank(
     candidates: Vec<Candidate>,
-    statistics: &Statistics,
-    scope: &[Namespace],
-    scoring_leaves: usize,
+    ranking: Ranking<'_>,
     hits_max: usize,
 ) -> Result<Vec<Hit>, CandidateInvalid> {
+    let Ranking { statistics, scope, scoring_leaves, order, after } = ranking;
     let collection =
         Collection { documents: statistics.documents, total_length: statistics.total_length };
     let df = &statistics.document_frequencies;
@@ -48,95 +114,70 @@ pub fn rank(
         }
         let document_id = DocumentId::new(&candidate.document_id).map_err(|_| CandidateInvalid)?;
         let score = score(collection, df, candidate.length, &candidate.frequencies);
-        Ok(Hit { namespace_index, document_id, score })
+        Ok(Hit { namespace_index, document_id, score, sort_value: candidate.sort_value })
     };
     let mut hits = candidates.into_iter().map(hit).collect::<Result<Vec<_>, _>>()?;
-    let order = |a: &Hit, b: &Hit| compare(a, b, scope);
+    if let Some(after) = after {
+        // Whoever chose them was told the place; a hit shown twice would still be our doing.
+        let place = Key::of_place(after);
+        hits.retain(|hit| order.compare(Key::of_hit(hit, scope), place) == Ordering::Greater);
+    }
+    let compare = |a: &Hit, b: &Hit| order.compare(Key::of_hit(a, scope), Key::of_hit(b, scope));
     if hits.len() > hits_max {
-        hits.select_nth_unstable_by(hits_max, order);
+        hits.select_nth_unstable_by(hits_max, compare);
         hits.truncate(hits_max);
     }
-    hits.sort_unstable_by(order);
+    hits.sort_unstable_by(compare);
     Ok(hits)
 }
 
-fn compare(a: &Hit, b: &Hit, scope: &[Namespace]) -> Ordering {
-    let namespace = |hit: &Hit| scope.get(hit.namespace_index).map(|(name, _)| name.as_bytes());
-    b.score
-        .total_cmp(&a.score)
-        .then_with(|| a.document_id.cmp(&b.document_id))
-        .then_with(|| namespace(a).cmp(&namespace(b)))
+/// What an order looks at.
+#[derive(Clone, Copy)]
+struct Key<'k> {
+    score: f64,
+    sort_value: Option<i64>,
+    document_id: &'k [u8],
+    namespace: &'k [u8],
+}
+
+impl<'k> Key<'k> {
+    fn of_hit(hit: &'k Hit, scope: &'k [Namespace]) -> Self {
+        let namespace = scope.get(hit.namespace_index).map(|(name, _)| name.as_bytes());
+        Self {
+            score: hit.score,
+            sort_value: hit.sort_value,
+            document_id: hit.document_id.as_bytes(),
+            namespace: namespace.unwrap_or_default(),
+        }
+    }
+
+    fn of_place(place: &'k Place) -> Self {
+        Self {
+            score: place.score,
+            sort_value: place.sort_value,
+            document_id: place.document_id.as_bytes(),
+            namespace: place.namespace.as_bytes(),
+        }
+    }
+}
+
+impl Order {
+    fn compare(self, a: Key<'_>, b: Key<'_>) -> Ordering {
+        let by_key = match self {
+            Self::Relevance => b.score.total_cmp(&a.score),
+            Self::Number { is_ascending } => match (a.sort_value, b.sort_value) {
+                (Some(a), Some(b)) if is_ascending => a.cmp(&b),
+                (Some(a), Some(b)) => b.cmp(&a),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => Ordering::Equal,
+            },
+        };
+        by_key
+            .then_with(|| a.document_id.cmp(b.document_id))
+            .then_with(|| a.namespace.cmp(b.namespace))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn scope(count: usize) -> Vec<Namespace> {
-        let name = |n: usize| NamespaceName::new(format!("n{n}")).expect("valid");
-        (0..count).map(|n| (name(n), Incarnation(1))).collect()
-    }
-
-    fn statistics() -> Statistics {
-        Statistics { documents: 100, total_length: 5_000, document_frequencies: vec![3, 60] }
-    }
-
-    fn candidate(namespace_index: u32, id: &str, length: u32, frequencies: [u32; 2]) -> Candidate {
-        let (document_id, frequencies) = (id.as_bytes().to_vec(), frequencies.to_vec());
-        Candidate { namespace_index, document_id, length, frequencies }
-    }
-
-    fn ids(hits: &[Hit]) -> Vec<String> {
-        hits.iter().map(|h| format!("{}/{}", h.namespace_index, h.document_id.to_lossy())).collect()
-    }
-
-    #[test]
-    fn rarer_words_count_more_and_ties_go_by_id() {
-        let candidates = vec![
-            candidate(1, "common", 50, [0, 1]),
-            candidate(1, "b", 50, [1, 0]),
-            candidate(1, "a", 50, [1, 0]),
-            candidate(0, "b", 50, [1, 0]),
-            candidate(0, "short", 10, [1, 0]),
-        ];
-        let hits = rank(candidates, &statistics(), &scope(2), 2, 4).expect("sound");
-        assert_eq!(ids(&hits), ["0/short", "1/a", "0/b", "1/b"]);
-    }
-
-    #[test]
-    fn strangers_are_refused() {
-        for bad in [
-            candidate(2, "a", 1, [1, 1]),
-            candidate(0, "", 1, [1, 1]),
-            Candidate { frequencies: vec![1], ..candidate(0, "a", 1, [1, 1]) },
-        ] {
-            assert!(rank(vec![bad], &statistics(), &scope(2), 2, 4).is_err());
-        }
-        assert!(rank(vec![], &statistics(), &scope(2), 3, 4).is_err());
-    }
-
-    proptest! {
-        /// The same as scoring all and sorting, whatever order they came in.
-        #[test]
-        fn the_page_is_the_head_of_the_sorted_whole(
-            candidates in proptest::collection::vec(
-                (0..4_u32, "[a-c]{1,2}", 1..60_u32, 0..3_u32, 0..3_u32), 0..60),
-            hits_max in 1..20_usize,
-        ) {
-            let scope = scope(4);
-            let candidates: Vec<_> = candidates.iter()
-                .map(|(n, id, length, a, b)| candidate(*n, id, *length, [*a, *b])).collect();
-            let whole = rank(candidates.clone(), &statistics(), &scope, 2, usize::MAX);
-            let whole = whole.expect("sound");
-            prop_assert!(whole.is_sorted_by(|a, b| a.score >= b.score));
-            let mut reversed = candidates;
-            reversed.reverse();
-            let page = rank(reversed, &statistics(), &scope, 2, hits_max).expect("sound");
-            let head: Vec<_> = whole.iter().take(hits_max).map(|h| (h.score, &h.document_id)).collect();
-            let page: Vec<_> = page.iter().map(|h| (h.score, &h.document_id)).collect();
-            prop_assert_eq!(page, head);
-        }
-    }
-}
+mod tests;

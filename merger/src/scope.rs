@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use nautilus_catalog::UserId;
 use nautilus_identity::{Grant, Purpose};
 use nautilus_proto::common::v1::NamespaceRef;
-use nautilus_types::{Limits, NamespaceName, PartitionMap};
+use nautilus_types::{Limits, NamespaceName, Offset, PartitionMap};
 
 use crate::consistency::MinOffsets;
 use crate::coverage::Asked;
 use crate::merger::Core;
 use crate::rank::Namespace;
+use crate::search_token::Progress;
 use crate::{MergerError, caller::Caller};
 
 /// How long a grant lives, in milliseconds: longer than any time budget, so that it does not end
@@ -26,14 +27,41 @@ impl Core {
         caller: &Caller,
         names: &[String],
     ) -> Result<Vec<Namespace>, MergerError> {
-        let limit_max = Limits::GRANT_NAMESPACES_MAX;
         let wanted = parse_names(names)?;
-        let filter = (!names.is_empty()).then_some(wanted.as_slice());
-        let limit = u32::try_from(limit_max + 1).unwrap_or(u32::MAX);
-        let readable = self.catalog.readable_namespaces(&caller.user, filter, limit).await?;
-        if filter.is_some() && readable.len() != wanted.len() {
+        let readable = self.readable_of(caller, &wanted).await?;
+        if !wanted.is_empty() && readable.len() != wanted.len() {
             return Err(MergerError::NamespaceDenied);
         }
+        Ok(readable)
+    }
+
+    /// The scope of a later page: what the caller may read now of what page one saw. That all of
+    /// `names` could be read then, its token says.
+    pub(crate) async fn scope_after(
+        &self,
+        caller: &Caller,
+        names: &[String],
+        progress: &Progress,
+    ) -> Result<Vec<Namespace>, MergerError> {
+        let mut readable = self.readable_of(caller, &parse_names(names)?).await?;
+        // What was empty on page one holds only documents that page one could not see.
+        let was_empty = |(name, _): &Namespace| {
+            progress.offsets.get(&self.config.map.partition_of(name)) == Some(&Offset(0))
+        };
+        readable.retain(|life| progress.namespaces.contains(life) && !was_empty(life));
+        Ok(readable)
+    }
+
+    /// Those of `wanted` that the caller may read; all there are where it is empty.
+    async fn readable_of(
+        &self,
+        caller: &Caller,
+        wanted: &[NamespaceName],
+    ) -> Result<Vec<Namespace>, MergerError> {
+        let limit_max = Limits::GRANT_NAMESPACES_MAX;
+        let filter = (!wanted.is_empty()).then_some(wanted);
+        let limit = u32::try_from(limit_max + 1).unwrap_or(u32::MAX);
+        let readable = self.catalog.readable_namespaces(&caller.user, filter, limit).await?;
         if readable.len() > limit_max {
             return Err(MergerError::ScopeTooLarge { namespaces_max: limit_max });
         }

@@ -37,6 +37,7 @@ impl Core {
             log_generation: self.config.log.generation.0,
             version: self.config.version.clone(),
             partitions,
+            groups: answer.groups,
         })
     }
 }

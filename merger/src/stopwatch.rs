@@ -1,52 +1,82 @@
-//! How long the stages of a request took.
+//! How long the stages of a request took: the one list that answers, metrics, the slow log and
+//! traces are made of.
 
 use std::time::{Duration, Instant};
 
-use nautilus_proto::search::v1::{Stage, Timing};
+use nautilus_proto::common::v1::Stage;
 use nautilus_service::Clock;
 
 /// Measures from stage to stage.
 #[derive(Debug)]
-pub(crate) struct Stopwatch {
+pub struct Stopwatch {
     clock: Clock,
     start: Instant,
     last: Instant,
-    stages: Vec<(&'static str, Duration)>,
+    laps: Vec<Lap>,
+}
+
+/// One stage at one time; a stage that ran twice has two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lap {
+    /// Name of the stage.
+    pub name: &'static str,
+    /// When it began.
+    pub start: Instant,
+    /// How long it took.
+    pub duration: Duration,
 }
 
 impl Stopwatch {
-    pub(crate) fn start(clock: &Clock) -> Self {
+    /// Starts now.
+    #[must_use]
+    pub fn start(clock: &Clock) -> Self {
         let start = clock.now();
-        Self { clock: clock.clone(), start, last: start, stages: Vec::new() }
+        Self { clock: clock.clone(), start, last: start, laps: Vec::new() }
     }
 
-    /// The time since the last lap was spent on `stage`; more than once it adds up.
-    pub(crate) fn lap(&mut self, stage: &'static str) {
+    /// The time since the last lap was spent on the stage `name`.
+    pub fn lap(&mut self, name: &'static str) {
         let now = self.clock.now();
-        let spent = now.saturating_duration_since(self.last);
+        let duration = now.saturating_duration_since(self.last);
+        self.laps.push(Lap { name, start: self.last, duration });
         self.last = now;
-        match self.stages.iter_mut().find(|(name, _)| *name == stage) {
-            Some((_, total)) => *total += spent,
-            None => self.stages.push((stage, spent)),
-        }
     }
 
-    /// What was spent on `stage` so far.
-    pub(crate) fn spent(&self, stage: &str) -> Duration {
-        let of_stage = self.stages.iter().find(|(name, _)| *name == stage);
-        of_stage.map_or(Duration::ZERO, |(_, spent)| *spent)
+    /// Every lap, in the order they ran, for a trace.
+    #[must_use]
+    pub fn laps(&self) -> &[Lap] {
+        &self.laps
     }
 
-    pub(crate) fn to_proto(&self) -> Timing {
-        let stage = |(name, spent): &(&'static str, Duration)| Stage {
-            name: (*name).to_owned(),
-            duration_us: micros(*spent),
-        };
-        Timing {
-            stages: self.stages.iter().map(stage).collect(),
-            total_us: micros(self.last.saturating_duration_since(self.start)),
+    /// What each stage took in all, in the order they first ran.
+    #[must_use]
+    pub fn stages(&self) -> Vec<(&'static str, Duration)> {
+        let mut stages: Vec<(&'static str, Duration)> = Vec::new();
+        for lap in &self.laps {
+            match stages.iter_mut().find(|(name, _)| *name == lap.name) {
+                Some((_, total)) => *total += lap.duration,
+                None => stages.push((lap.name, lap.duration)),
+            }
         }
+        stages
     }
+
+    /// What was spent on the stage `name` so far.
+    #[must_use]
+    pub fn spent(&self, name: &str) -> Duration {
+        self.laps.iter().filter(|lap| lap.name == name).map(|lap| lap.duration).sum()
+    }
+
+    /// The time since the start.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.clock.now().saturating_duration_since(self.start)
+    }
+}
+
+/// A stage without parts.
+pub(crate) fn stage(name: &str, duration_us: u64) -> Stage {
+    Stage { name: name.to_owned(), duration_us, children: Vec::new() }
 }
 
 /// Whole microseconds, at most `u64::MAX`.
@@ -66,10 +96,11 @@ mod tests {
             hand.advance(Duration::from_millis(ms));
             watch.lap(stage);
         }
-        let timing = watch.to_proto();
-        let stages: Vec<_> =
-            timing.stages.iter().map(|s| (s.name.as_str(), s.duration_us)).collect();
-        assert_eq!(stages, [("root", 7_000), ("rank", 1_000)]);
-        assert_eq!(timing.total_us, 8_000);
+        hand.advance(Duration::from_millis(2));
+        let ms = Duration::from_millis;
+        assert_eq!(watch.stages(), [("root", ms(7)), ("rank", ms(1))]);
+        assert_eq!((watch.spent("root"), watch.total()), (ms(7), ms(10)));
+        let laps = watch.laps();
+        assert!(laps.windows(2).all(|pair| pair[0].start + pair[0].duration == pair[1].start));
     }
 }

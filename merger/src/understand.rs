@@ -37,7 +37,26 @@ impl Syntax {
     }
 }
 
+impl Syntax {
+    /// For page tokens: never changed, never reused.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Language => 1,
+            Self::Literal => 2,
+        }
+    }
+}
+
 impl Match {
+    /// For page tokens: never changed, never reused.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::All => 1,
+            Self::Any => 2,
+            Self::Auto => 3,
+        }
+    }
+
     /// From the wire; none where the number means nothing.
     #[must_use]
     pub fn from_proto(number: i32) -> Option<Self> {

@@ -37,6 +37,8 @@ pub enum TokenKind {
     Consistency,
     /// "The next page of this list."
     Page,
+    /// "The next page of this search."
+    SearchPage,
 }
 
 impl TokenKind {
@@ -45,6 +47,7 @@ impl TokenKind {
         match self {
             Self::Consistency => b"nautilus consistency token 1",
             Self::Page => b"nautilus page token 1",
+            Self::SearchPage => b"nautilus search page token 1",
         }
     }
 }

@@ -171,6 +171,7 @@ async fn the_state_of_the_cluster_is_for_operators() {
     );
     let state = system.status(&system.token("olga", true)).await.expect("an operator");
     assert_eq!((state.cluster_id, state.log_generation), (vec![9; 16], 3));
+    assert_eq!(state.groups[0].name, "blue");
     let partitions: Vec<_> = state
         .partitions
         .iter()

@@ -1,20 +1,18 @@
 //! A root that holds a few documents, checks grants, and fails as it is told.
 
+mod model;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use nautilus_analysis::Analyzer;
 use nautilus_catalog::{Catalog, Faulty, UserId};
 use nautilus_identity::{GrantVerifier, Purpose, query_hash};
-use nautilus_proto::admin::v1::PartitionStatus;
-use nautilus_proto::common::v1::{NamespaceRef, PartitionLabel};
-use nautilus_proto::leaf::v1::{FetchedDocument, ListResponse, ListedDocument, Statistics};
-use nautilus_proto::query_from_proto;
+use nautilus_proto::admin::v1::{PartitionStatus, ReplicaGroupStatus};
+use nautilus_proto::common::v1::{DocumentMetadata, NamespaceRef, PartitionLabel};
+use nautilus_proto::leaf::v1::{FetchedDocument, ListResponse, ListedDocument};
 use nautilus_proto::root::v1 as root;
 use nautilus_proto::root::v1::root_service_server::RootService;
-use nautilus_query::scoring::weighted_frequency;
-use nautilus_query::{FieldSet, Node};
 use nautilus_service::Clock;
 use nautilus_service::deadline::{GRPC_TIMEOUT, parse_timeout};
 use nautilus_types::{Incarnation, NamespaceName, PartitionId};
@@ -23,14 +21,19 @@ use tonic::{Request, Response, Status};
 
 use crate::system::MAP;
 
+pub(crate) use model::ranked;
+
 /// A document as it is fed to the fake.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Doc {
     pub(crate) namespace: NamespaceRef,
     pub(crate) id: String,
     pub(crate) title: String,
     pub(crate) path: String,
     pub(crate) body: String,
+    pub(crate) metadata: DocumentMetadata,
+    /// Offset of the last record that changed it.
+    pub(crate) changed_at: u64,
 }
 
 /// What happens while the root searches: between the merger's two access checks.
@@ -58,6 +61,7 @@ pub(crate) struct State {
     pub(crate) searches: Vec<root::SearchRequest>,
     pub(crate) fetches: Vec<root::FetchRequest>,
     pub(crate) lists: Vec<root::ListRequest>,
+    pub(crate) suggests: Vec<root::SuggestRequest>,
 }
 
 #[derive(Clone)]
@@ -70,6 +74,18 @@ pub(crate) struct FakeRoot {
 impl FakeRoot {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("not poisoned")
+    }
+
+    /// What happens meanwhile happens once.
+    async fn meanwhile(&self) {
+        let meanwhile = self.state().meanwhile.take();
+        match meanwhile {
+            None => {}
+            Some(Meanwhile::CatalogDown) => self.catalog.set_down(true),
+            Some(Meanwhile::Revoked { user, namespace }) => {
+                self.catalog.revoke_membership(&user, &namespace).await.expect("revoked");
+            }
+        }
     }
 
     fn check<'a>(
@@ -112,16 +128,9 @@ impl RootService for FakeRoot {
         let query = request.query.as_ref().expect("always");
         let hash = query_hash(&query.encode_to_vec());
         self.check(&request.grant, Purpose::Search, hash, &request.namespaces)?;
-        let meanwhile = self.state().meanwhile.take();
-        match meanwhile {
-            None => {}
-            Some(Meanwhile::CatalogDown) => self.catalog.set_down(true),
-            Some(Meanwhile::Revoked { user, namespace }) => {
-                self.catalog.revoke_membership(&user, &namespace).await.expect("revoked");
-            }
-        }
+        self.meanwhile().await;
         let mut state = self.state();
-        let mut response = answer(&state, &request);
+        let mut response = model::search(&state, &request);
         if let Some(lie) = state.lie {
             lie(&mut response);
         }
@@ -152,6 +161,7 @@ impl RootService for FakeRoot {
                     title: doc.title.clone(),
                     path: doc.path.clone(),
                     body: doc.body.clone(),
+                    metadata: Some(doc.metadata.clone()),
                     ..FetchedDocument::default()
                 }
             })
@@ -209,102 +219,39 @@ impl RootService for FakeRoot {
         Ok(Response::new(root::GetStatusResponse {
             partitions: [3, 0, 1].map(status).to_vec(),
             failures: vec![root::PartitionFailure { partition: 2, reason: "DEADLINE".into() }],
+            groups: vec![ReplicaGroupStatus { name: "blue".into(), ..Default::default() }],
         }))
+    }
+
+    async fn suggest(
+        &self,
+        request: Request<root::SuggestRequest>,
+    ) -> Result<Response<root::SuggestResponse>, Status> {
+        let request = request.into_inner();
+        let hash = query_hash(request.prefix.as_bytes());
+        self.check(&request.grant, Purpose::Search, hash, &request.namespaces)?;
+        self.meanwhile().await;
+        let mut state = self.state();
+        let response = model::suggest(&state, &request);
+        state.suggests.push(request);
+        Ok(Response::new(response))
+    }
+
+    type WatchReplicasStream = futures::stream::Empty<Result<root::ReplicasUpdate, Status>>;
+
+    async fn watch_replicas(
+        &self,
+        _: Request<root::WatchReplicasRequest>,
+    ) -> Result<Response<Self::WatchReplicasStream>, Status> {
+        Err(Status::unimplemented("no merger watches"))
     }
 }
 
 fn label(state: &State, partition: PartitionId) -> PartitionLabel {
     PartitionLabel {
         partition: partition.0,
+        epoch: 4,
         next_offset: state.next_offset,
         ..PartitionLabel::default()
-    }
-}
-
-fn answer(state: &State, request: &root::SearchRequest) -> root::SearchResponse {
-    let tree = query_from_proto(request.query.as_ref().expect("always")).expect("a tree");
-    let leaves = tree.scoring_leaves();
-    let asked: BTreeSet<_> = request.namespaces.iter().map(partition_of).collect();
-    let mut statistics =
-        Statistics { document_frequencies: vec![0; leaves.len()], ..Statistics::default() };
-    let mut response = root::SearchResponse::default();
-    for partition in asked {
-        match state.failures.get(&partition) {
-            Some(reason) => response
-                .failures
-                .push(root::PartitionFailure { partition: partition.0, reason: (*reason).into() }),
-            None => response.answers.push(root::PartitionAnswer {
-                label: Some(label(state, partition)),
-                ..root::PartitionAnswer::default()
-            }),
-        }
-    }
-    for doc in &state.documents {
-        let index = request.namespaces.iter().position(|namespace| *namespace == doc.namespace);
-        let Some(index) = index else { continue };
-        if state.failures.contains_key(&partition_of(&doc.namespace)) {
-            continue;
-        }
-        let tokens = Tokens::of(doc);
-        statistics.documents += 1;
-        statistics.total_length += u64::from(tokens.length());
-        let frequencies: Vec<_> = leaves.iter().map(|leaf| tokens.frequency(leaf)).collect();
-        for (df, tf) in statistics.document_frequencies.iter_mut().zip(&frequencies) {
-            *df += u64::from(*tf > 0);
-        }
-        if tokens.matches(&tree) {
-            response.total_hits += 1;
-            response.candidates.push(root::Candidate {
-                namespace_index: u32::try_from(index).expect("small"),
-                document_id: doc.id.clone().into(),
-                length: tokens.length(),
-                frequencies,
-            });
-        }
-    }
-    response.statistics = Some(statistics);
-    response
-}
-
-/// Tokens by field.
-struct Tokens([Vec<String>; 3]);
-
-impl Tokens {
-    fn of(doc: &Doc) -> Self {
-        let tokens =
-            |text: &str| Analyzer::new().tokens(text).into_iter().map(|token| token.text).collect();
-        Self([tokens(&doc.title), tokens(&doc.path), tokens(&doc.body)])
-    }
-
-    fn length(&self) -> u32 {
-        u32::try_from(self.0.iter().map(Vec::len).sum::<usize>()).expect("small")
-    }
-
-    fn frequency(&self, leaf: &Node) -> u32 {
-        let count = |is_it: &dyn Fn(&String) -> bool| {
-            let of_field = |tokens: &Vec<String>| tokens.iter().filter(|t| is_it(t)).count();
-            [0, 1, 2].map(|n| u32::try_from(of_field(&self.0[n])).expect("small"))
-        };
-        match leaf {
-            Node::Term { fields, token } => weighted_frequency(count(&|t| t == token), *fields),
-            Node::Prefix { fields, prefix } => {
-                weighted_frequency(count(&|t| t.starts_with(prefix.as_str())), *fields)
-            }
-            // No test searches for phrases here.
-            Node::Phrase { .. } | Node::And(_) | Node::Or(_) | Node::Not(_) => {
-                weighted_frequency([0; 3], FieldSet::ALL)
-            }
-        }
-    }
-
-    fn matches(&self, node: &Node) -> bool {
-        match node {
-            Node::And(children) => children.iter().all(|child| self.matches(child)),
-            Node::Or(children) => children.iter().any(|child| self.matches(child)),
-            Node::Not(child) => !self.matches(child),
-            Node::Term { .. } | Node::Prefix { .. } | Node::Phrase { .. } => {
-                self.frequency(node) > 0
-            }
-        }
     }
 }

@@ -3,7 +3,10 @@
 
 mod access;
 mod documents;
+mod explain;
 mod fake_root;
+mod paging;
 mod search;
+mod suggest;
 mod system;
 mod tokens;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nautilus_proto::common::v1::Field;
+use nautilus_proto::common::v1::{DocumentFilter, Field, Range, Sort};
 use nautilus_proto::search::v1::{MatchMode, QuerySyntax, SearchRequest, View};
 use nautilus_service::RpcError;
 use nautilus_service::deadline::set_timeout;
@@ -41,11 +41,22 @@ async fn a_page_is_ranked_highlighted_and_measured() {
 
     let timing = response.timing.expect("asked for");
     let stages: Vec<_> = timing.stages.iter().map(|stage| stage.name.as_str()).collect();
-    let expected =
-        ["authenticate", "scope", "parse", "root", "rank", "access_check", "fetch", "highlight"];
+    let expected = [
+        "authenticate",
+        "open_tokens",
+        "scope",
+        "parse",
+        "root",
+        "rank",
+        "access_check",
+        "fetch",
+        "highlight",
+        "seal_tokens",
+        "assemble",
+    ];
     assert_eq!(stages, expected);
     let sum: u64 = timing.stages.iter().map(|stage| stage.duration_us).sum();
-    assert!(timing.total_us >= sum);
+    assert!(timing.total_us >= sum && sum * 100 >= timing.total_us * 95, "{timing:?}");
     system.stop().await;
 }
 
@@ -147,11 +158,14 @@ async fn wrong_fields_are_named() {
     let system = System::start().await;
     system.with_foxes().await;
     let fox = || query("fox");
+    let range = Range { min: Some(2), max: Some(1) };
+    let upside_down = DocumentFilter { size_bytes: Some(range), ..DocumentFilter::default() };
     let cases = [
         (SearchRequest { view: 9, ..fox() }, "view"),
         (SearchRequest { match_mode: -1, ..fox() }, "match_mode"),
         (SearchRequest { syntax: 3, ..fox() }, "syntax"),
-        (SearchRequest { replica_group: "green".into(), ..fox() }, "replica_group"),
+        (SearchRequest { sort: Some(Sort { key: 9, ascending: true }), ..fox() }, "sort.key"),
+        (SearchRequest { filter: Some(upside_down), ..fox() }, "filter.size_bytes"),
     ];
     for (request, field) in cases {
         let status = system.search("ada", request).await.expect_err(field);
@@ -160,13 +174,46 @@ async fn wrong_fields_are_named() {
             (Code::InvalidArgument, vec![field.into()])
         );
     }
-    let named = SearchRequest { replica_group: "blue".into(), budget_ms: 60_000, ..fox() };
-    system.search("ada", named).await.expect("the group there is");
+    let long = SearchRequest { budget_ms: 60_000, ..fox() };
+    system.search("ada", long).await.expect("found");
     assert_eq!(system.root.state().searches[0].budget_us, 5_000_000, "quietly the most");
     // Over 64 KiB a message is not even read.
     let huge = SearchRequest { namespaces: vec!["x".repeat(70_000)], ..fox() };
     let status = system.search("ada", huge).await.expect_err("too large");
     assert_eq!(status.code(), Code::OutOfRange);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn operators_may_choose_a_replica_group() {
+    let system = System::start().await;
+    system.with_foxes().await;
+    let green = || SearchRequest { replica_group: "green".into(), ..query("fox") };
+    let status = system.search("ada", green()).await.expect_err("not an operator");
+    let reason = reason_of(&status);
+    assert_eq!((status.code(), &*reason), (Code::PermissionDenied, "REPLICA_GROUP_DENIED"));
+    assert!(system.root.state().searches.is_empty());
+
+    system.search_as_operator("ada", green()).await.expect("found");
+    system.search("ada", query("fox")).await.expect("found");
+    let groups = {
+        let state = system.root.state();
+        let searches = state.searches.iter().map(|one| one.replica_group.clone());
+        let fetches = state.fetches.iter().map(|one| one.replica_group.clone());
+        searches.zip(fetches).collect::<Vec<_>>()
+    };
+    let both = |name: &str| (name.to_owned(), name.to_owned());
+    assert_eq!(groups, [both("green"), both("")], "texts come from where hits do");
+
+    system.root.state().refusal = Some(|| {
+        let error = RpcError::new(Class::Invalid, "ARGUMENT_INVALID", "no such group");
+        error.field("replica_group", "is unknown").into_status()
+    });
+    let status = system.search_as_operator("ada", green()).await.expect_err("unknown");
+    assert_eq!(
+        (status.code(), fields_of(&status)),
+        (Code::InvalidArgument, vec!["replica_group".into()])
+    );
     system.stop().await;
 }
 

@@ -16,7 +16,7 @@ use nautilus_proto::root::v1::root_service_server::RootServiceServer;
 use nautilus_proto::search::v1::search_service_client::SearchServiceClient;
 use nautilus_proto::search::v1::{
     GetDocumentRequest, GetDocumentResponse, ListDocumentsRequest, ListDocumentsResponse,
-    SearchRequest, SearchResponse,
+    SearchRequest, SearchResponse, SuggestRequest, SuggestResponse,
 };
 use nautilus_service::server::{GrpcServer, ServerSettings};
 use nautilus_service::{CancellationToken, Clock, TaskGroup};
@@ -51,6 +51,11 @@ impl System {
 
     /// With a root, or with none where one should be.
     pub(crate) async fn start_with(has_root: bool) -> Self {
+        Self::start_as(has_root, |_| {}).await
+    }
+
+    /// With other settings.
+    pub(crate) async fn start_as(has_root: bool, set: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let catalog = SqliteCatalog::open(&folder.path().join("catalog.db")).await.expect("opens");
         let catalog = Arc::new(Faulty::new(Arc::new(catalog), FaultPlan::default()));
@@ -77,7 +82,8 @@ impl System {
             token_key: Arc::clone(&token_key),
             root: connect(&root_address),
         };
-        let config = Config::new(LOG, MAP, "blue");
+        let mut config = Config::new(LOG, MAP);
+        set(&mut config);
         let merger = Merger::build(config, parts, Clock::system()).expect("built");
         let server = server("merger")
             .service(merger.search_service())
@@ -118,6 +124,7 @@ impl System {
             title: title.into(),
             path: format!("docs/{id}.md"),
             body: body.into(),
+            ..Doc::default()
         });
     }
 
@@ -154,6 +161,24 @@ impl System {
         request: SearchRequest,
     ) -> Result<SearchResponse, Status> {
         Ok(self.client().search(self.request(user, request)).await?.into_inner())
+    }
+
+    /// A search by somebody whose token says that they are an operator.
+    pub(crate) async fn search_as_operator(
+        &self,
+        user: &str,
+        request: SearchRequest,
+    ) -> Result<SearchResponse, Status> {
+        let request = authorized(request, &self.token(user, true));
+        Ok(self.client().search(request).await?.into_inner())
+    }
+
+    pub(crate) async fn suggest(
+        &self,
+        user: &str,
+        request: SuggestRequest,
+    ) -> Result<SuggestResponse, Status> {
+        Ok(self.client().suggest(self.request(user, request)).await?.into_inner())
     }
 
     pub(crate) async fn get(
