@@ -1,53 +1,42 @@
-//! The applier: a partition's only writer, on a thread of its own. Opens, replays, tails, flushes.
+//! The applier: a partition's only writer and what it may do in one turn on a worker. Synchronous.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nautilus_engine::{EngineError, Partition, PartitionIdentity, Resources, Writer};
-use nautilus_mutation_log::{LogError, MutationLog, Record};
-use nautilus_service::status::error_chain;
+use nautilus_engine::{EngineError, Writer};
+use nautilus_mutation_log::Record;
 use nautilus_service::{CancellationToken, Clock};
 use nautilus_types::{Class, Offset};
-use tokio::runtime::Handle;
 
+use crate::metrics::PartitionMetrics;
 use crate::partition::Served;
 use crate::record::{Decoded, Decoder, RecordError};
-use crate::state::{Event, State};
+use crate::state::Event;
 
-/// Read from the log at once: enough to amortise the call, little enough to hold for each partition.
-const READ_BYTES: usize = 4 << 20;
-/// Between tries while the log cannot be read.
-const RETRY_FIRST: Duration = Duration::from_millis(50);
-const RETRY_MAX: Duration = Duration::from_secs(5);
+/// How long one partition may keep a worker while others wait: well below what a search notices.
+const TURN: Duration = Duration::from_millis(20);
 
 /// Why a partition stopped.
 #[derive(Debug, thiserror::Error)]
-enum ApplyError {
-    #[error("open the partition")]
-    Open(#[source] EngineError),
+pub(crate) enum ApplyError {
     #[error("apply the record at offset {offset}")]
     Apply { offset: Offset, source: EngineError },
     #[error("decode the record at offset {offset}")]
     Decode { offset: Offset, source: RecordError },
-    #[error("read the log from offset {from}")]
-    Read { from: Offset, source: LogError },
     #[error("flush the partition")]
     Flush(#[source] EngineError),
 }
 
-/// What one applier needs.
-pub(crate) struct Applier {
-    pub(crate) served: Arc<Served>,
-    pub(crate) log: Arc<dyn MutationLog>,
-    pub(crate) decoder: Decoder,
-    pub(crate) dir: PathBuf,
-    pub(crate) identity: PartitionIdentity,
-    pub(crate) resources: Resources,
-    pub(crate) clock: Clock,
-    pub(crate) flush: FlushRule,
-    pub(crate) runtime: Handle,
+impl ApplyError {
+    /// What should follow.
+    pub(crate) fn class(&self) -> Class {
+        match self {
+            Self::Apply { source, .. } | Self::Flush(source) => source.class(),
+            // Not our files but the log's record: new files would meet it again.
+            Self::Decode { .. } => Class::Precondition,
+        }
+    }
 }
 
 /// When applied records must be on disk: bounds what a restart replays.
@@ -69,161 +58,90 @@ struct Unflushed {
     since: Instant,
 }
 
+/// A partition's writer with what applying needs. Moves from worker to worker, one at a time.
+pub(crate) struct Applier {
+    served: Arc<Served>,
+    writer: Writer,
+    decoder: Decoder,
+    clock: Clock,
+    flush: FlushRule,
+    unflushed: Unflushed,
+    metrics: PartitionMetrics,
+}
+
 impl Applier {
-    /// Runs until told to stop. A partition that cannot go on is left failed, for its status to show; the process
-    /// and the other partitions go on.
-    pub(crate) fn run(self, stop: &CancellationToken) {
-        // A panic is a bug of ours, but one partition's record must not stop the others.
-        let ended = catch_unwind(AssertUnwindSafe(|| self.apply_log(stop)));
-        let reason = match ended {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error_chain(&error),
-            Err(_) => format!("applying panicked after offset {}", self.served.applied()),
-        };
-        tracing::error!(partition = self.served.id.0, error = reason, "partition stopped");
-        self.step(Event::Broke { reason });
-        self.runtime.block_on(stop.cancelled());
+    pub(crate) fn new(
+        served: Arc<Served>,
+        writer: Writer,
+        decoder: Decoder,
+        clock: Clock,
+        flush: FlushRule,
+        metrics: PartitionMetrics,
+    ) -> Self {
+        let unflushed = Unflushed { records: 0, since: clock.now() };
+        Self { served, writer, decoder, clock, flush, unflushed, metrics }
     }
 
-    fn apply_log(&self, stop: &CancellationToken) -> Result<(), ApplyError> {
-        let (database, mut writer) = Partition::open(&self.dir, &self.identity, &self.resources)
-            .map_err(ApplyError::Open)?;
-        let next = writer.next_offset();
-        self.served.set_applied(next);
-        self.served.set_database(database);
-        let Some(log_end) = self.until_read(stop, next, || self.log_end())? else { return Ok(()) };
-        if next > log_end {
-            // The log lost records that this folder has: going on would mix two histories.
-            let (low, high, partition) = (Offset(0), log_end, self.served.id);
-            let source = LogError::OutOfRange { partition, asked: next, low, high };
-            return Err(ApplyError::Read { from: next, source });
-        }
-        self.step(Event::Opened { next, log_end });
+    /// Where the log is to be read next.
+    pub(crate) fn next_offset(&self) -> Offset {
+        self.writer.next_offset()
+    }
 
-        let mut unflushed = Unflushed { records: 0, since: self.clock.now() };
-        while let Some(records) = self.next_records(stop, writer.next_offset(), &unflushed)? {
-            for record in &records {
-                self.apply(&mut writer, record)?;
-                unflushed.records += 1;
-                if stop.is_cancelled() {
-                    break;
-                }
-            }
-            let since = self.clock.now().saturating_duration_since(unflushed.since);
-            if self.flush.is_due(unflushed.records, since) {
-                writer.flush().map_err(ApplyError::Flush)?;
-                unflushed = Unflushed { records: 0, since: self.clock.now() };
+    /// When what is applied must be on disk; none = it is.
+    pub(crate) fn flush_at(&self) -> Option<Instant> {
+        (self.unflushed.records > 0).then(|| self.unflushed.since + self.flush.interval)
+    }
+
+    /// Applies records from the front for one turn, and flushes if that is due. What is left waits for its
+    /// next turn, so that no partition keeps the others waiting.
+    pub(crate) fn turn(
+        &mut self,
+        records: &mut VecDeque<Record>,
+        stop: &CancellationToken,
+    ) -> Result<(), ApplyError> {
+        let began = self.clock.now();
+        while let Some(record) = records.front() {
+            self.served.note_waiting(Some(record.appended_at_unix_ms));
+            self.apply(record)?;
+            self.unflushed.records += 1;
+            records.pop_front();
+            let elapsed = self.clock.now().saturating_duration_since(began);
+            if stop.is_cancelled() || elapsed >= TURN {
+                break;
             }
         }
-        self.step(Event::Stop);
-        writer.flush().map_err(ApplyError::Flush)?;
+        self.served.note_waiting(records.front().map(|record| record.appended_at_unix_ms));
+        let next = self.next_offset();
+        self.served.step(self.clock.now(), Event::Applied { next });
+        let since = self.clock.now().saturating_duration_since(self.unflushed.since);
+        if self.flush.is_due(self.unflushed.records, since) {
+            self.flush()?;
+        }
         Ok(())
     }
 
-    fn apply(&self, writer: &mut Writer, record: &Record) -> Result<(), ApplyError> {
+    /// Puts everything applied on disk.
+    pub(crate) fn flush(&mut self) -> Result<(), ApplyError> {
+        self.writer.flush().map_err(ApplyError::Flush)?;
+        self.unflushed = Unflushed { records: 0, since: self.clock.now() };
+        Ok(())
+    }
+
+    fn apply(&mut self, record: &Record) -> Result<(), ApplyError> {
+        if self.unflushed.records == 0 {
+            self.unflushed.since = self.clock.now();
+        }
         let offset = record.offset;
         let decoded = self.decoder.decode(&record.payload);
         let decoded = decoded.map_err(|source| ApplyError::Decode { offset, source })?;
         let applied = match decoded {
-            Decoded::Mutation(mutation) => writer.apply(offset, &mutation),
-            Decoded::PassOver => writer.pass_over(offset),
+            Decoded::Mutation(mutation) => self.writer.apply(offset, &mutation),
+            Decoded::PassOver => self.writer.pass_over(offset),
         };
         applied.map_err(|source| ApplyError::Apply { offset, source })?;
-        let next = writer.next_offset();
-        self.served.set_applied(next);
-        if matches!(self.served.state(), State::Replaying { .. }) {
-            self.step(Event::Applied { next });
-        }
+        self.metrics.applied_record();
+        self.served.set_applied(self.writer.next_offset());
         Ok(())
-    }
-
-    /// The records from `next` on, as soon as there are any; none of them when a flush is due first; `None` to stop.
-    fn next_records(
-        &self,
-        stop: &CancellationToken,
-        next: Offset,
-        unflushed: &Unflushed,
-    ) -> Result<Option<Vec<Record>>, ApplyError> {
-        let records = self.until_read(stop, next, || {
-            self.runtime.block_on(self.log.read(self.served.id, next, READ_BYTES))
-        })?;
-        match records {
-            Some(records) if records.is_empty() => {}
-            records => return Ok(records),
-        }
-        let elapsed = self.clock.now().saturating_duration_since(unflushed.since);
-        let until_flush = match unflushed.records {
-            0 => None,
-            _ => Some(self.flush.interval.saturating_sub(elapsed)),
-        };
-        self.runtime.block_on(async {
-            let flush = async {
-                match until_flush {
-                    Some(time) => tokio::time::sleep(time).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => Ok(None),
-                more = self.log.wait_beyond(self.served.id, next) => match more {
-                    Err(source) if !source.class().is_retryable() => {
-                        Err(ApplyError::Read { from: next, source })
-                    }
-                    // What is wrong for now the next read meets again, and waits.
-                    Ok(_) | Err(_) => Ok(Some(Vec::new())),
-                },
-                () = flush => Ok(Some(Vec::new())),
-            }
-        })
-    }
-
-    /// Repeats a read of the log until it answers or it makes no sense to go on; `None` to stop.
-    fn until_read<T>(
-        &self,
-        stop: &CancellationToken,
-        from: Offset,
-        mut read: impl FnMut() -> Result<T, LogError>,
-    ) -> Result<Option<T>, ApplyError> {
-        let mut pause = RETRY_FIRST;
-        while !stop.is_cancelled() {
-            match read() {
-                Ok(value) => return Ok(Some(value)),
-                Err(error) if error.class() == Class::Unavailable => {
-                    tracing::warn!(
-                        partition = self.served.id.0,
-                        error = error_chain(&error),
-                        "the log cannot be read, trying again"
-                    );
-                    self.runtime.block_on(async {
-                        tokio::select! {
-                            () = stop.cancelled() => {}
-                            () = tokio::time::sleep(pause) => {}
-                        }
-                    });
-                    pause = (pause * 2).min(RETRY_MAX);
-                }
-                Err(source) => return Err(ApplyError::Read { from, source }),
-            }
-        }
-        Ok(None)
-    }
-
-    fn log_end(&self) -> Result<Offset, LogError> {
-        Ok(self.runtime.block_on(self.log.watermarks(self.served.id))?.high)
-    }
-
-    fn step(&self, event: Event) {
-        let (before, after) = self.served.step(event);
-        if before != after {
-            tracing::info!(
-                partition = self.served.id.0,
-                from = before.name(),
-                to = after.name(),
-                offset = self.served.applied().0,
-                "partition state"
-            );
-        }
     }
 }
 

@@ -82,6 +82,12 @@ pub enum LeafError {
         /// Which.
         partition: PartitionId,
     },
+    /// As many streams of status are open as may be.
+    #[error("{streams} streams of status are open, no more are allowed")]
+    TooManyStreams {
+        /// How many.
+        streams: usize,
+    },
     /// The offset asked for is beyond the log's end: it is not of this log.
     #[error("offset {asked} is beyond the log's end")]
     BeyondLog {
@@ -99,6 +105,9 @@ pub enum LeafError {
     /// The log does not say where it ends.
     #[error("ask the log for its end")]
     Log(#[source] LogError),
+    /// The caller went away before the work began.
+    #[error("the caller went away")]
+    Abandoned,
     /// The search pool refused or lost the job.
     #[error(transparent)]
     Pool(#[from] PoolError),
@@ -129,6 +138,8 @@ impl LeafError {
             }
             Self::Thread(_) | Self::NotReady { .. } | Self::Lagging { .. } => Class::Unavailable,
             Self::PartitionFailed { .. } => Class::Unavailable,
+            Self::TooManyStreams { .. } => Class::Overloaded,
+            Self::Abandoned => Class::Cancelled,
             Self::Grant(error) => error.class(),
             Self::Tree(error) => error.class(),
             Self::Log(error) => error.class(),
@@ -163,11 +174,15 @@ impl From<LeafError> for Status {
             ),
             LeafError::NotReady { .. } => of("PARTITION_NOT_READY").retry_after(RETRY_NOT_READY),
             LeafError::PartitionFailed { .. } => of("PARTITION_FAILED"),
+            LeafError::TooManyStreams { .. } => {
+                of("STATUS_STREAMS_FULL").quota("status streams", message.clone())
+            }
             LeafError::BeyondLog { .. } => of("OFFSET_BEYOND_LOG"),
             LeafError::Lagging { .. } => of("REPLICA_LAGGING").retry_after(RETRY_LAGGING),
             LeafError::Log(_) => of("LOG_UNAVAILABLE"),
+            LeafError::Abandoned => of("CALLER_GONE"),
             LeafError::Pool(PoolError::Full { .. }) => {
-                of("QUEUE_FULL").quota("search queue", message.clone())
+                of("QUEUE_FULL").quota("queue", message.clone())
             }
             LeafError::Pool(PoolError::Closed { .. }) => of("LEAF_DRAINING"),
             LeafError::Pool(PoolError::Panicked { .. }) => of("SEARCH_PANICKED"),

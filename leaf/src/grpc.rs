@@ -1,11 +1,14 @@
 //! `LeafService` over gRPC: only deadline and conversion.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
+use futures::{Stream, StreamExt as _};
 use nautilus_proto::leaf::v1::leaf_service_server::{LeafService, LeafServiceServer};
 use nautilus_proto::leaf::v1::{
-    FetchRequest, FetchResponse, GetStatusRequest, GetStatusResponse, ListRequest, ListResponse,
-    SearchRequest, SearchResponse,
+    FetchRequest, FetchResponse, GetStatusRequest, GetStatusResponse, LeafStatus, ListRequest,
+    ListResponse, SearchRequest, SearchResponse, SuggestRequest, SuggestResponse,
+    WatchStatusRequest,
 };
 use nautilus_service::server::MessageLimits;
 use nautilus_service::with_message_limits;
@@ -29,12 +32,22 @@ impl LeafGrpc {
 
 #[tonic::async_trait]
 impl LeafService for LeafGrpc {
+    type WatchStatusStream = Pin<Box<dyn Stream<Item = Result<LeafStatus, Status>> + Send>>;
+
     async fn search(
         &self,
         request: Request<SearchRequest>,
     ) -> Result<Response<SearchResponse>, Status> {
         let deadline = self.leaf.deadline_of(&request);
         Ok(self.leaf.search(request.into_inner(), deadline).await.map(Response::new)?)
+    }
+
+    async fn suggest(
+        &self,
+        request: Request<SuggestRequest>,
+    ) -> Result<Response<SuggestResponse>, Status> {
+        let deadline = self.leaf.deadline_of(&request);
+        Ok(self.leaf.suggest(request.into_inner(), deadline).await.map(Response::new)?)
     }
 
     async fn fetch(
@@ -55,5 +68,13 @@ impl LeafService for LeafGrpc {
         _: Request<GetStatusRequest>,
     ) -> Result<Response<GetStatusResponse>, Status> {
         Ok(Response::new(self.leaf.status().await))
+    }
+
+    async fn watch_status(
+        &self,
+        _: Request<WatchStatusRequest>,
+    ) -> Result<Response<Self::WatchStatusStream>, Status> {
+        let statuses = Arc::clone(&self.leaf).watch_status()?;
+        Ok(Response::new(statuses.map(Ok).boxed()))
     }
 }

@@ -1,328 +1,211 @@
-//! The driver: checks a request, waits for the offset it must show, and runs it on the search pool.
+//! The leaf as a whole: what it is made of, what it starts, where it listens.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use nautilus_engine::{PartitionIdentity, Resources, ScopeEntry};
-use nautilus_identity::{GrantVerifier, Purpose};
+use nautilus_engine::Resources;
+use nautilus_identity::GrantVerifier;
+use nautilus_index_repository::Snapshots;
 use nautilus_mutation_log::MutationLog;
-use nautilus_proto::common::v1::{DocumentMetadata, PartitionLabel};
-use nautilus_proto::leaf::v1::{
-    Candidate, FetchRequest, FetchResponse, FetchedDocument, ListRequest, ListResponse,
-    ListedDocument, SearchRequest, SearchResponse, Statistics,
+use nautilus_proto::common::v1::PartitionLabel;
+use nautilus_registry::Registry;
+use nautilus_service::server::{
+    BoundServer, DeadlinePolicy, GrpcServer, ServerError, ServerSettings,
 };
-use nautilus_service::deadline::HOP_MARGIN;
-use nautilus_service::server::{BoundServer, GrpcServer, ServerError, ServerSettings};
-use nautilus_service::status::error_chain;
-use nautilus_service::threads::STACK_BYTES;
 use nautilus_service::worker_pool::PoolSettings;
-use nautilus_service::{Clock, Deadline, TaskGroup, WorkerPool};
-use nautilus_types::{Class, DocumentId, Offset, PartitionId};
-use prost::Message as _;
-use tokio::runtime::Handle;
+use nautilus_service::{CancellationToken, Clock, Deadline, TaskGroup, WorkerPool};
+use nautilus_types::Offset;
+use tokio::sync::{Notify, Semaphore};
 
-use crate::applier::{Applier, FlushRule};
-use crate::budget::TimeBudget;
+use crate::announcer::Announcer;
+use crate::lease::{Keeper, Lease};
+use crate::metrics::LeafMetrics;
 use crate::partition::Served;
-use crate::record::Decoder;
-use crate::request::{self, CANDIDATES_MAX, Context, FETCH_KEYS_MAX, LIST_MAX};
-use crate::state::Event;
+use crate::partitions::Partitions;
+use crate::placement::Placement;
+use crate::pulse::Pulses;
+use crate::sampler::Sampler;
+use crate::shared::Shared;
+use crate::snapshotter::Snapshotter;
+use crate::work::{Work, Workload};
 use crate::{Config, LeafError, LeafGrpc};
 
-/// A leaf. Its partitions come up once [`Self::spawn_appliers`] has run.
+/// The ports a leaf stands on.
+pub struct Parts {
+    /// What it applies.
+    pub log: Arc<dyn MutationLog>,
+    /// Checks the grants of requests.
+    pub verifier: GrantVerifier,
+    /// Says what it is to serve, and is told what it serves.
+    pub registry: Arc<dyn Registry>,
+    /// Where snapshots come from and go to.
+    pub snapshots: Snapshots,
+}
+
+/// A leaf. It serves nothing until [`Self::spawn`] has run.
 pub struct Leaf {
-    pub(crate) config: Config,
-    pub(crate) log: Arc<dyn MutationLog>,
-    pub(crate) partitions: BTreeMap<PartitionId, Arc<Served>>,
-    pub(crate) clock: Clock,
-    verifier: GrantVerifier,
-    pool: WorkerPool,
-    resources: Resources,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) verifier: GrantVerifier,
+    pub(crate) lease: Lease,
+    pub(crate) search_pool: WorkerPool,
+    pub(crate) read_pool: WorkerPool,
+    pub(crate) workload: Workload,
+    /// Streams of status open at once.
+    pub(crate) watchers: Arc<Semaphore>,
+    stop: OnceLock<CancellationToken>,
+    /// Larger for each start.
+    start: u64,
 }
 
 /// For requests that came without the server's layers.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+/// A root or two for each group, and people who look.
+pub(crate) const STATUS_STREAMS_MAX: usize = 64;
+/// Threads that open, close and copy files: one that rebuilds a folder must not hold up the others.
+const DISK_THREADS: usize = 4;
+/// Turns on the apply pool beside one for each partition.
+const SPARE_TURNS: usize = 16;
 
 impl Leaf {
-    /// Makes a leaf and its search threads. Touches neither disk nor log.
-    pub fn build(
-        config: Config,
-        log: Arc<dyn MutationLog>,
-        verifier: GrantVerifier,
-        clock: Clock,
-    ) -> Result<Self, LeafError> {
+    /// Makes a leaf and its threads. Touches neither disk nor ports.
+    pub fn build(config: Config, parts: Parts, clock: Clock) -> Result<Self, LeafError> {
+        let Parts { log, verifier, registry, snapshots } = parts;
         let (in_log, in_map) = (log.identity().partitions, config.map.partitions);
         if in_log != in_map {
             return Err(LeafError::PartitionCount { log: in_log, map: in_map });
         }
-        let settings = PoolSettings {
-            queue_bound: config.search_queue,
-            ..PoolSettings::new("search", config.search_threads)
+        let pool = |name: &str, threads, queue_bound| {
+            let settings = PoolSettings { queue_bound, ..PoolSettings::new(name, threads) };
+            WorkerPool::new(settings).map_err(LeafError::Thread)
         };
-        let pool = WorkerPool::new(settings).map_err(LeafError::Thread)?;
-        let resources = Resources::new(config.block_cache_bytes, config.write_buffers_bytes);
-        let partitions = config.serves.iter().map(|&id| (id, Arc::new(Served::new(id)))).collect();
-        Ok(Self { config, log, partitions, clock, verifier, pool, resources })
+        // Every partition has at most one turn waiting, and one piece of work on its files.
+        let partitions = usize::try_from(in_map).unwrap_or(usize::MAX).saturating_add(SPARE_TURNS);
+        let pulses = Pulses::new();
+        let metrics = LeafMetrics::new(config.replica_group.as_str(), config.name.as_str());
+        Ok(Self {
+            lease: Lease::new(config.lease_ttl, config.lease_margin),
+            search_pool: pool("search", config.search_threads, config.search_queue)?,
+            read_pool: pool("read", config.read_threads, config.read_queue)?,
+            workload: Workload::new(pulses.load.clone()),
+            watchers: Arc::new(Semaphore::new(STATUS_STREAMS_MAX)),
+            stop: OnceLock::new(),
+            start: clock.unix_ms(),
+            verifier,
+            shared: Arc::new(Shared {
+                resources: Resources::new(config.block_cache_bytes, config.write_buffers_bytes),
+                apply_pool: Arc::new(pool("apply", config.apply_threads, partitions)?),
+                disk_pool: pool("disk", DISK_THREADS, partitions)?,
+                partitions: Partitions::default(),
+                config,
+                log,
+                registry,
+                snapshots,
+                clock,
+                pulses,
+                metrics,
+            }),
+        })
     }
 
-    /// Starts one applier thread per partition in `tasks`; they open, replay, and flush when the group stops.
-    pub fn spawn_appliers(&self, tasks: &mut TaskGroup) -> Result<(), LeafError> {
-        for (&id, served) in &self.partitions {
-            let identity = self.log.identity();
-            let applier = Applier {
-                served: Arc::clone(served),
-                log: Arc::clone(&self.log),
-                decoder: Decoder { log: identity.clone(), map: self.config.map, partition: id },
-                dir: self.config.data_dir.join(format!("p{:04}", id.0)),
-                identity: PartitionIdentity {
-                    cluster_id: identity.cluster_id,
-                    log_generation: identity.generation,
-                    partition: id,
-                },
-                resources: self.resources.clone(),
-                clock: self.clock.clone(),
-                flush: FlushRule {
-                    interval: self.config.flush_interval,
-                    records: self.config.flush_records,
-                },
-                runtime: Handle::current(),
-            };
-            tasks
-                .spawn_thread(format!("apply-p{:04}", id.0), STACK_BYTES, move |stop| {
-                    applier.run(&stop);
-                })
-                .map_err(LeafError::Thread)?;
+    /// Counts in the series of another leaf of this process instead of its own.
+    ///
+    /// Before [`Self::spawn`]; afterwards it changes nothing.
+    #[must_use]
+    pub fn counting_with(mut self, other: &LeafMetrics) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            let (group, leaf) = (&shared.config.replica_group, &shared.config.name);
+            shared.metrics = other.of(group.as_str(), leaf.as_str());
         }
-        Ok(())
+        self
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn metrics(&self) -> &LeafMetrics {
+        &self.shared.metrics
+    }
+
+    /// Requests at work; what was abandoned counts until nothing of it is left.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        self.workload.now()
+    }
+
+    /// Starts everything in `tasks`: the leaf registers as reachable at `address`, such as
+    /// `http://127.0.0.1:7301`, and serves what the registry assigns to it. When the group stops, it gives its
+    /// lease back and puts on disk what was applied.
+    pub fn spawn(&self, tasks: &mut TaskGroup, address: impl Into<String>) {
+        let (shared, config) = (&self.shared, &self.shared.config);
+        let address = address.into();
+        // A second call would be a second leaf of the same name.
+        let _: Result<(), CancellationToken> = self.stop.set(tasks.stop_token().clone());
+        let relist = Arc::new(Notify::new());
+        let keeper = Keeper {
+            registry: Arc::clone(&shared.registry),
+            lease: self.lease.clone(),
+            group: config.replica_group.clone(),
+            leaf: config.name.clone(),
+            address: address.clone(),
+            start: self.start,
+            clock: shared.clock.clone(),
+        };
+        tasks.spawn("leaf-lease", |stop| keeper.run(stop));
+        let announcer = Announcer {
+            registry: Arc::clone(&shared.registry),
+            partitions: shared.partitions.clone(),
+            lease: self.lease.clone(),
+            group: config.replica_group.clone(),
+            leaf: config.name.clone(),
+            address,
+            pulse: shared.pulses.life.clone(),
+            relist: Arc::clone(&relist),
+            patience: config.lease_ttl,
+        };
+        tasks.spawn("leaf-announcer", |stop| announcer.run(stop));
+        let placement = Placement::new(Arc::clone(shared), relist, config.relist_interval);
+        tasks.spawn("leaf-placement", |stop| placement.run(stop));
+        let (shared, lease) = (Arc::clone(&self.shared), self.lease.clone());
+        let snapshotter = Snapshotter { shared, lease };
+        tasks.spawn("leaf-snapshots", |stop| snapshotter.run(stop));
+        let sampler = Sampler {
+            shared: Arc::clone(&self.shared),
+            lease: self.lease.clone(),
+            workload: self.workload.clone(),
+        };
+        tasks.spawn("leaf-sampler", |stop| sampler.run(stop));
     }
 
     /// Takes the address for this leaf alone; [`BoundServer::serve`] then runs it until it is told to stop.
     pub async fn bind(self: Arc<Self>, address: SocketAddr) -> Result<BoundServer, ServerError> {
-        let clock = self.clock.clone();
-        GrpcServer::new("leaf", ServerSettings::default(), clock)
-            .service(LeafGrpc::server(self))
-            .bind(address)
-            .await
+        let clock = self.shared.clock.clone();
+        let usual = ServerSettings::default();
+        let deadlines = usual.deadlines.clone();
+        let stream = "/nautilus.leaf.v1.LeafService/WatchStatus";
+        let settings =
+            ServerSettings { deadlines: deadlines.with(stream, DeadlinePolicy::STREAM), ..usual };
+        GrpcServer::new("leaf", settings, clock).service(LeafGrpc::server(self)).bind(address).await
+    }
+
+    /// Cancelled once the leaf is told to stop.
+    pub(crate) fn stop_token(&self) -> CancellationToken {
+        self.stop.get().cloned().unwrap_or_default()
     }
 
     pub(crate) fn deadline_of<T>(&self, request: &tonic::Request<T>) -> Deadline {
-        let usual = || Deadline::after(self.clock.now(), DEFAULT_DEADLINE);
+        let usual = || Deadline::after(self.shared.clock.now(), DEFAULT_DEADLINE);
         Deadline::of(request).unwrap_or_else(usual)
     }
 
-    pub(crate) async fn search(
-        &self,
-        request: SearchRequest,
-        deadline: Deadline,
-    ) -> Result<SearchResponse, LeafError> {
-        let query = request.query.as_ref();
-        let context = self.context(request.context, Purpose::Search, query)?;
-        let tree = request::query(query)?;
-        let limit = request::limit(request.limit, CANDIDATES_MAX)?;
-        let scope = request::scope(&context, &self.config.map, &request.namespaces)?;
-        let served = self.ready(&context, deadline).await?;
-        let database = served.serving()?;
-
-        let queued_at = self.clock.now();
-        let mut time = deadline.remaining(queued_at).saturating_sub(HOP_MARGIN);
-        if request.budget_us > 0 {
-            time = time.min(Duration::from_micros(request.budget_us));
-        }
-        let (mut budget, _caller) = TimeBudget::until(self.clock.clone(), queued_at + time);
-        let clock = self.clock.clone();
-        let (outcome, queued, searched) = self
-            .pool
-            .run(move || {
-                let started_at = clock.now();
-                let outcome = database.searcher().search(&scope, &tree, limit, &mut budget);
-                let queued = started_at.saturating_duration_since(queued_at);
-                (outcome, queued, clock.now().saturating_duration_since(started_at))
-            })
-            .await?;
-        let outcome = noting_damage(served, outcome.map_err(LeafError::from))?;
-        Ok(SearchResponse {
-            label: Some(self.label(context.partition, outcome.next_offset)),
-            candidates: outcome.candidates.into_iter().map(candidate).collect(),
-            statistics: Some(Statistics {
-                documents: outcome.statistics.documents,
-                total_length: outcome.statistics.total_length,
-                document_frequencies: outcome.statistics.document_frequencies,
-            }),
-            total_hits: outcome.total_hits,
-            truncated: outcome.truncated,
-            rows_scanned: outcome.rows_scanned,
-            queue_us: micros(queued),
-            search_us: micros(searched),
-        })
-    }
-
-    pub(crate) async fn fetch(
-        &self,
-        request: FetchRequest,
-        deadline: Deadline,
-    ) -> Result<FetchResponse, LeafError> {
-        let context = self.context(request.context, Purpose::Fetch, None)?;
-        request::check_count("keys", request.keys.len(), FETCH_KEYS_MAX)?;
-        let named = request.keys.iter().map(|key| key.namespace.as_ref());
-        let named = named
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| request::field("keys", "has one without a namespace"))?;
-        let scope = request::scope(&context, &self.config.map, named)?;
-        let ids = request.keys.iter().map(|key| DocumentId::new(&key.document_id));
-        let ids = ids.collect::<Result<Vec<_>, _>>()?;
-        let served = self.ready(&context, deadline).await?;
-        let database = served.serving()?;
-        let include_body = request.include_body;
-        let fetched = self
-            .pool
-            .run(move || {
-                let searcher = database.searcher();
-                let fetched = scope.iter().zip(&ids).map(|(entry, id)| {
-                    let document = searcher.fetch(entry, id, include_body)?;
-                    document.map_or_else(|| Ok(FetchedDocument::default()), fetched_document)
-                });
-                let documents = fetched.collect::<Result<Vec<_>, LeafError>>()?;
-                Ok::<_, LeafError>((searcher.next_offset()?, documents))
-            })
-            .await?;
-        let (next_offset, documents) = noting_damage(served, fetched)?;
-        Ok(FetchResponse { label: Some(self.label(context.partition, next_offset)), documents })
-    }
-
-    pub(crate) async fn list(
-        &self,
-        request: ListRequest,
-        deadline: Deadline,
-    ) -> Result<ListResponse, LeafError> {
-        let context = self.context(request.context, Purpose::List, None)?;
-        let scope = request::scope(&context, &self.config.map, &request.namespace)?;
-        let limit = request::limit(request.limit, LIST_MAX)?;
-        let served = self.ready(&context, deadline).await?;
-        let database = served.serving()?;
-        let after = Some(request.after_document_id).filter(|after| !after.is_empty());
-        let listed = self
-            .pool
-            .run(move || {
-                let searcher = database.searcher();
-                let entry: &ScopeEntry = &scope[0];
-                // One more than asked for says whether there are more.
-                let listed = searcher.list(entry, after.as_deref(), limit + 1)?;
-                Ok::<_, LeafError>((searcher.next_offset()?, listed))
-            })
-            .await?;
-        let (next_offset, mut listed) = noting_damage(served, listed)?;
-        let is_last = listed.len() <= limit;
-        listed.truncate(limit);
-        let documents = listed.into_iter().map(|document| ListedDocument {
-            document_id: document.document_id.as_bytes().to_vec(),
-            version: document.version,
-            content_hash: document.content_hash.to_vec(),
-        });
-        Ok(ListResponse {
-            label: Some(self.label(context.partition, next_offset)),
-            documents: documents.collect(),
-            is_last,
-        })
-    }
-
-    fn context(
-        &self,
-        context: Option<nautilus_proto::leaf::v1::RequestContext>,
-        purpose: Purpose,
-        query: Option<&nautilus_proto::common::v1::QueryNode>,
-    ) -> Result<Context, LeafError> {
-        let now_ms = self.clock.unix_ms();
-        request::context(&self.verifier, &self.config.map, now_ms, context, purpose, query)
-    }
-
-    /// The partition, once it shows what the request must see.
-    async fn ready(
-        &self,
-        context: &Context,
-        deadline: Deadline,
-    ) -> Result<&Arc<Served>, LeafError> {
-        let partition = context.partition;
-        let served = self.partitions.get(&partition).ok_or(LeafError::NotServed { partition })?;
-        served.serving()?;
-        let asked = Offset(context.min_next_offset);
-        let mut until = asked;
-        if context.latest || asked > served.applied() {
-            let log_end = self.log.watermarks(partition).await.map_err(LeafError::Log)?.high;
-            if asked > log_end {
-                return Err(LeafError::BeyondLog { asked });
-            }
-            if context.latest {
-                until = log_end;
-            }
-        }
-        if served.applied() < until {
-            let mut applied = served.watch_applied();
-            let give_up = deadline.instant().checked_sub(HOP_MARGIN);
-            let give_up = give_up.unwrap_or_else(|| deadline.instant());
-            let waited =
-                tokio::time::timeout_at(give_up.into(), applied.wait_for(|at| *at >= until)).await;
-            if !matches!(waited, Ok(Ok(_))) {
-                // It may have stopped meanwhile, which is another thing than being behind.
-                served.serving()?;
-                return Err(LeafError::Lagging { asked: until, applied: served.applied() });
-            }
-        }
-        Ok(served)
-    }
-
-    pub(crate) fn label(&self, partition: PartitionId, next_offset: Offset) -> PartitionLabel {
+    /// What an answer of this partition at this offset is labelled with. Made when the answer is ready: the lease
+    /// may have lapsed while it was worked on.
+    pub(crate) fn label(&self, served: &Served, next_offset: Offset) -> PartitionLabel {
         PartitionLabel {
-            partition: partition.0,
-            epoch: self.config.epoch.0,
+            partition: served.id.0,
+            epoch: served.epoch().0,
             next_offset: next_offset.0,
-            build: String::new(),
+            build: served.build(),
+            is_lease_uncertain: self.lease.is_uncertain(self.shared.clock.now()),
         }
     }
-}
-
-/// Stored bytes that make no sense stop the partition: what else they spoil is not known.
-fn noting_damage<T>(served: &Served, result: Result<T, LeafError>) -> Result<T, LeafError> {
-    if let Err(error) = &result
-        && error.class() == Class::Corrupt
-    {
-        let reason = error_chain(error);
-        let (before, after) = served.step(Event::Broke { reason: reason.clone() });
-        if before != after {
-            tracing::error!(partition = served.id.0, error = reason, "partition stopped");
-        }
-    }
-    result
-}
-
-fn candidate(candidate: nautilus_engine::Candidate) -> Candidate {
-    Candidate {
-        // A scope has at most GRANT_NAMESPACES_MAX entries.
-        namespace_index: u32::try_from(candidate.scope_index).unwrap_or(u32::MAX),
-        document_id: candidate.document_id.as_bytes().to_vec(),
-        length: candidate.length,
-        frequencies: candidate.frequencies,
-        local_score: candidate.score,
-    }
-}
-
-fn fetched_document(
-    document: nautilus_engine::StoredDocument,
-) -> Result<FetchedDocument, LeafError> {
-    let metadata =
-        DocumentMetadata::decode(document.metadata.as_slice()).map_err(LeafError::Metadata)?;
-    Ok(FetchedDocument {
-        found: true,
-        version: document.version,
-        title: document.title,
-        path: document.path,
-        body: document.body.unwrap_or_default(),
-        metadata: Some(metadata),
-        content_hash: document.content_hash.to_vec(),
-    })
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

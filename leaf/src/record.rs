@@ -10,6 +10,8 @@ use nautilus_types::{
 };
 use prost::Message as _;
 
+use crate::convert::attributes;
+
 /// The newest record layout this program understands.
 const SCHEMA_VERSION_MAX: u32 = 1;
 
@@ -96,6 +98,7 @@ fn decode_upsert(upsert: log::Upsert) -> Result<Upsert, RecordError> {
         title: upsert.title,
         path: upsert.path,
         body: upsert.body,
+        attributes: upsert.metadata.as_ref().map(attributes).unwrap_or_default(),
         metadata: upsert.metadata.unwrap_or_default().encode_to_vec(),
     })
 }
@@ -109,6 +112,7 @@ fn decode_patch(patch: log::Patch) -> Result<Patch, RecordError> {
         title: patch.title,
         path: patch.path,
         body: patch.body,
+        attributes: patch.metadata.as_ref().map(attributes).unwrap_or_default(),
         metadata: patch.metadata.as_ref().map(DocumentMetadata::encode_to_vec),
     })
 }

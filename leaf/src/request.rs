@@ -1,13 +1,12 @@
 //! Requests checked: grant, map version, names, bounds. The grant is verified here again, whatever the root did.
 
 use nautilus_engine::ScopeEntry;
-use nautilus_identity::{Grant, GrantVerifier, Purpose, query_hash};
+use nautilus_identity::{Grant, GrantVerifier, Purpose};
 use nautilus_proto::common::v1::{NamespaceRef, QueryNode};
 use nautilus_proto::leaf::v1::RequestContext;
 use nautilus_proto::query_from_proto;
-use nautilus_query::{Node, QueryLimits, validate};
+use nautilus_query::{FieldSet, Node, QueryLimits, validate};
 use nautilus_types::{Incarnation, Limits, NamespaceName, PartitionId, PartitionMap};
-use prost::Message as _;
 
 use crate::LeafError;
 
@@ -17,6 +16,8 @@ pub(crate) const CANDIDATES_MAX: u32 = 1_000;
 pub(crate) const FETCH_KEYS_MAX: usize = 100;
 /// Most ids listed at once.
 pub(crate) const LIST_MAX: u32 = 1_000;
+/// Most words suggested at once.
+pub(crate) const SUGGESTIONS_MAX: u32 = 1_000;
 
 /// A request's context, checked.
 pub(crate) struct Context {
@@ -26,18 +27,18 @@ pub(crate) struct Context {
     pub(crate) latest: bool,
 }
 
-/// The context, of a call of this kind with this query.
+/// The context, of a call of this kind; `query_hash` is that of its query, 0 where there is none.
 pub(crate) fn context(
     verifier: &GrantVerifier,
     map: &PartitionMap,
     now_unix_ms: u64,
-    context: Option<RequestContext>,
+    context: Option<&RequestContext>,
     purpose: Purpose,
-    query: Option<&QueryNode>,
+    query_hash: u64,
 ) -> Result<Context, LeafError> {
     let context = context.ok_or_else(|| field("context", "is missing"))?;
     let grant = verifier.verify(&context.grant, now_unix_ms)?;
-    grant.check_call(purpose, query.map_or(0, |query| query_hash(&query.encode_to_vec())))?;
+    grant.check_call(purpose, query_hash)?;
     if context.map_version != map.version {
         let (asked, current) = (context.map_version, map.version);
         return Err(LeafError::StaleMap { asked, current });
@@ -75,6 +76,14 @@ pub(crate) fn query(query: Option<&QueryNode>) -> Result<Node, LeafError> {
     let tree = query_from_proto(query.ok_or_else(|| field("query", "is missing"))?)?;
     validate(&tree, &QueryLimits::HARD)?;
     Ok(tree)
+}
+
+/// The beginning of words, and the fields to look for them in as bits.
+pub(crate) fn prefix(prefix: String, fields: u32) -> Result<(String, u8), LeafError> {
+    check_count("prefix", prefix.len(), Limits::QUERY_BYTES_MAX)?;
+    let bits = u8::try_from(fields).ok().and_then(FieldSet::from_bits).map(FieldSet::bits);
+    bits.map(|bits| (prefix, bits))
+        .ok_or_else(|| field("fields", format!("is {fields:#b}, bits 0 to 2 are allowed")))
 }
 
 pub(crate) fn limit(limit: u32, limit_max: u32) -> Result<usize, LeafError> {

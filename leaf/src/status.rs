@@ -1,4 +1,4 @@
-//! What a leaf says about its partitions.
+//! What a leaf says about its partitions when asked.
 
 use nautilus_proto::admin::v1::{PartitionStatus, RowBytes};
 use nautilus_proto::leaf::v1::GetStatusResponse;
@@ -13,24 +13,29 @@ impl Leaf {
     /// The state of every partition; one that cannot be looked at says so in its detail.
     pub(crate) async fn status(&self) -> GetStatusResponse {
         let mut partitions = Vec::new();
-        for served in self.partitions.values() {
-            partitions.push(self.partition_status(served).await);
+        for served in self.shared.partitions.all() {
+            partitions.push(self.partition_status(&served).await);
         }
-        GetStatusResponse { leaf: self.config.name.clone(), partitions }
+        GetStatusResponse { leaf: self.shared.config.name.to_string(), partitions }
     }
 
     async fn partition_status(&self, served: &Served) -> PartitionStatus {
         let (state, applied) = (served.state(), served.applied());
         let mut status = PartitionStatus {
-            label: Some(self.label(served.id, applied)),
-            leaf: self.config.name.clone(),
+            label: Some(self.label(served, applied)),
+            leaf: self.shared.config.name.to_string(),
+            replica_group: self.shared.config.replica_group.to_string(),
             state: state.name().to_owned(),
             ..PartitionStatus::default()
         };
         if let State::Failed { reason } = state {
             status.detail = reason;
         }
-        match self.log.watermarks(served.id).await {
+        if let Some(known) = served.snapshot() {
+            status.snapshot_offset = known.next_offset.0;
+            status.snapshot_unix_ms = i64::try_from(known.created_unix_ms).unwrap_or(i64::MAX);
+        }
+        match self.shared.log.watermarks(served.id).await {
             Ok(marks) => {
                 status.log_low_offset = marks.low.0;
                 status.log_high_offset = marks.high.0;
@@ -62,9 +67,9 @@ impl Leaf {
         if applied >= high {
             return 0;
         }
-        match self.log.read(served.id, applied, 1).await {
+        match self.shared.log.read(served.id, applied, 1).await {
             Ok(records) => records.first().map_or(0, |oldest| {
-                self.clock.unix_ms().saturating_sub(oldest.appended_at_unix_ms)
+                self.shared.clock.unix_ms().saturating_sub(oldest.appended_at_unix_ms)
             }),
             // Its watermarks were readable a moment ago; the next look says what is wrong.
             Err(_) => 0,

@@ -1,0 +1,124 @@
+//! The stream of a leaf's status: at once, and again whenever it has changed, at most every 20 ms.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, stream};
+use nautilus_proto::leaf::v1::{LeafStatus, ReplicaStatus};
+use nautilus_service::CancellationToken;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use crate::partition::Served;
+use crate::state::{Next, State};
+use crate::{Leaf, LeafError};
+
+/// Between two messages: offsets move with every record, and nobody needs each of them.
+const INTERVAL: Duration = Duration::from_millis(20);
+/// Lag grows with time alone; it is looked at again after this.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// One listener.
+struct Listener {
+    leaf: Arc<Leaf>,
+    beats: watch::Receiver<()>,
+    stop: CancellationToken,
+    last: Option<LeafStatus>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Leaf {
+    /// The leaf's status as it changes, until the leaf stops. What comes faster than it is taken is left out.
+    pub(crate) fn watch_status(
+        self: Arc<Self>,
+    ) -> Result<impl Stream<Item = LeafStatus> + Send + 'static, LeafError> {
+        let permit = Arc::clone(&self.watchers).try_acquire_owned();
+        let permit = permit
+            .map_err(|_| LeafError::TooManyStreams { streams: crate::leaf::STATUS_STREAMS_MAX })?;
+        let mut beats = self.shared.pulses.load.listen();
+        beats.mark_changed();
+        let stop = self.stop_token();
+        let listener = Listener { leaf: self, beats, stop, last: None, _permit: permit };
+        Ok(stream::unfold(listener, |mut listener| async move {
+            let status = listener.next().await?;
+            Some((status, listener))
+        }))
+    }
+
+    fn leaf_status(&self) -> LeafStatus {
+        let now_unix_ms = self.shared.clock.unix_ms();
+        let partitions = self.shared.partitions.all();
+        let work = self.work();
+        LeafStatus {
+            leaf: self.shared.config.name.to_string(),
+            replica_group: self.shared.config.replica_group.to_string(),
+            replicas: partitions.iter().map(|served| replica_status(served, now_unix_ms)).collect(),
+            in_flight: u32::try_from(work.queued + work.running).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+impl Listener {
+    /// The next status that differs from the last one; `None` once the leaf stops.
+    async fn next(&mut self) -> Option<LeafStatus> {
+        let is_first = self.last.is_none();
+        loop {
+            if self.stop.is_cancelled() {
+                return None;
+            }
+            if !is_first {
+                self.pause().await?;
+            }
+            self.beats.mark_unchanged();
+            let status = self.leaf.leaf_status();
+            if self.last.as_ref() != Some(&status) {
+                self.last = Some(status.clone());
+                return Some(status);
+            }
+        }
+    }
+
+    /// Until something has changed and the interval has passed; `None` once the leaf stops.
+    async fn pause(&mut self) -> Option<()> {
+        let stopped = self.stop.clone().cancelled_owned();
+        let changed = async {
+            tokio::time::sleep(INTERVAL).await;
+            // The sender is the leaf's own; without a beat the lag may have grown all the same.
+            let _ = tokio::time::timeout(LOOK, self.beats.changed()).await;
+        };
+        tokio::select! {
+            biased;
+            () = stopped => None,
+            () = changed => Some(()),
+        }
+    }
+}
+
+fn replica_status(served: &Served, now_unix_ms: u64) -> ReplicaStatus {
+    let applied = served.applied();
+    // Nothing is durable where nothing is open; while it is being closed nobody asks.
+    let durable = served.database().map_or(0, |database| database.durable_offset().0);
+    ReplicaStatus {
+        partition: served.id.0,
+        epoch: served.epoch().0,
+        state: wire_name(&served.state()).to_owned(),
+        applied_offset: applied.0,
+        durable_offset: durable,
+        lag_records: served.lag_records(),
+        lag_ms: served.lag_ms(now_unix_ms),
+        build: served.build(),
+    }
+}
+
+/// The states roots know: opening is the beginning of replaying to them.
+fn wire_name(state: &State) -> &'static str {
+    match state {
+        State::Idle | State::Gone => "IDLE",
+        State::Downloading | State::Closing { next: Next::Recover | Next::Restart } => {
+            "DOWNLOADING"
+        }
+        State::Opening { .. } | State::Replaying { .. } => "REPLAYING",
+        State::Serving => "SERVING",
+        State::Draining { .. } | State::Closing { next: Next::Gone } => "DRAINING",
+        State::Failed { .. } => "FAILED",
+    }
+}
