@@ -1,9 +1,15 @@
-//! A leaf with a real log and the real engine, over real gRPC.
+//! A leaf with a real log, registry and repository and the real engine, over real gRPC.
 
 mod answers;
 mod failures;
+mod flaky;
 mod freshness;
 mod gate;
+mod loads;
+mod moves;
+mod ranged;
+mod recoveries;
 mod refusals;
 mod restarts;
+mod terms;
 mod world;

@@ -1,0 +1,203 @@
+//! What is not on the disk comes from a snapshot and the log, or is missed loudly.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nautilus_leaf::RawConfig;
+use nautilus_mutation_log::MutationLog;
+use nautilus_service::config::HumanDuration;
+use tonic::Code;
+
+use crate::ranged::Ranged;
+use crate::world::{Running, Setup, World, ids, refusal, until};
+
+/// A snapshot after every third record.
+fn by_count(raw: &mut RawConfig) {
+    raw.snapshot_interval = HumanDuration(Duration::from_secs(3_600));
+    raw.snapshot_records = 3;
+}
+
+async fn start(world: &World, folder: &str) -> Running {
+    start_on(world, folder, world.log.clone()).await
+}
+
+async fn start_on(world: &World, folder: &str, log: Arc<dyn MutationLog>) -> Running {
+    world.assign_all("leaf-7").await;
+    let dir = world.dir.path().join(folder);
+    world.start_as(Setup { dir, log, change: by_count, ..world.setup("leaf-7") }).await
+}
+
+async fn found(world: &World, leaf: &Running) -> Vec<String> {
+    let answer = leaf.search(world.search(world.first(), "tide")).await.expect("answered");
+    let mut ids = ids(&answer);
+    ids.sort();
+    ids
+}
+
+async fn snapshot_at(leaf: &Running, offset: u64) {
+    let is_there = async || (leaf.status(0).await.snapshot_offset == offset).then_some(());
+    until(is_there).await;
+    assert!(leaf.status(0).await.snapshot_unix_ms > 0);
+}
+
+/// Files of a kind anywhere below a folder.
+fn files(dir: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in dir.read_dir().expect("folder") {
+        let path = entry.expect("entry").path();
+        if path.is_dir() {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|is| is == extension) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn flip_bytes(path: &Path) {
+    let mut bytes = std::fs::read(path).expect("readable");
+    for byte in &mut bytes {
+        *byte ^= 0x55;
+    }
+    std::fs::write(path, bytes).expect("written");
+}
+
+/// Four records, three of them in a snapshot; the leaf is stopped.
+async fn published() -> World {
+    let world = World::new().await;
+    let leaf = start(&world, "leaf").await.serving().await;
+    for id in ["a", "b", "c"] {
+        world.append(world.upsert(world.first(), id, "tide")).await;
+    }
+    snapshot_at(&leaf, 3).await;
+    world.append(world.upsert(world.first(), "d", "tide")).await;
+    assert_eq!(found(&world, &leaf).await.len(), 4);
+    let left = |name: &str| world.dir.path().join("leaf").join(name).exists();
+    assert!(!left("p0000-e1.snapshot"), "the checkpoint is removed once it is published");
+    leaf.stop().await;
+    world
+}
+
+#[tokio::test]
+async fn an_empty_disk_is_filled_from_snapshot_and_log() {
+    let world = published().await;
+    // Only a snapshot can bring what the log gave up.
+    let trimmed = Ranged::from(world.log.clone(), 3);
+    let leaf = start_on(&world, "empty", trimmed).await.serving().await;
+    assert_eq!(found(&world, &leaf).await, ["a", "b", "c", "d"]);
+    let status = leaf.status(0).await;
+    assert_eq!((status.snapshot_offset, status.documents), (3, 4));
+    assert_eq!(
+        status.label.expect("labelled").build,
+        "",
+        "fed from the log alone, at first hand or second"
+    );
+    // It goes on, and publishes in turn.
+    for id in ["e", "f"] {
+        world.append(world.upsert(world.first(), id, "tide")).await;
+    }
+    snapshot_at(&leaf, 6).await;
+    leaf.stop().await;
+}
+
+#[tokio::test]
+async fn damaged_files_are_set_aside_and_replaced() {
+    let world = published().await;
+    let folder = world.dir.path().join("leaf");
+    for entry in folder.join("p0000-e1").read_dir().expect("folder") {
+        let path = entry.expect("entry").path();
+        let name = path.file_name().expect("named").to_string_lossy().into_owned();
+        if name.starts_with("MANIFEST") || name.ends_with(".sst") {
+            flip_bytes(&path);
+        }
+    }
+    let leaf = start(&world, "leaf").await.serving().await;
+    assert_eq!(found(&world, &leaf).await, ["a", "b", "c", "d"]);
+    assert!(folder.join("p0000.damaged").exists(), "kept for a person to look at");
+    leaf.stop().await;
+}
+
+#[tokio::test]
+async fn damage_met_while_serving_is_recovered_from() {
+    let world = published().await;
+    let leaf = start(&world, "leaf").await.serving().await;
+    // Longer than a block, so that opening the folder does not read them already.
+    let long = "moon and stars ".repeat(4_000);
+    for id in ["e", "f"] {
+        world.append(world.upsert(world.first(), id, &format!("tide {long}"))).await;
+    }
+    assert_eq!(found(&world, &leaf).await.len(), 6);
+    leaf.stop().await;
+
+    let leaf = start(&world, "leaf").await.serving().await;
+    let label = leaf.status(0).await.label.expect("labelled");
+    let folder = world.dir.path().join("leaf");
+    for path in files(&folder.join("p0000-e1"), "sst") {
+        flip_bytes(&path);
+    }
+    let refused = refusal(leaf.fetch(world.fetch(world.first(), &["e", "f"])).await);
+    assert_eq!(refused, (Code::DataLoss, "PARTITION_READ_FAILED".to_owned()));
+    until(async || folder.join("p0000.damaged").exists().then_some(())).await;
+    leaf.until(0, "SERVING").await;
+    assert_eq!(found(&world, &leaf).await, ["a", "b", "c", "d", "e", "f"]);
+    assert_eq!(leaf.status(0).await.label, Some(label));
+    leaf.stop().await;
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_is_not_used() {
+    let world = published().await;
+    for path in files(&world.dir.path().join("repository"), "sst") {
+        flip_bytes(&path);
+    }
+    // The log still has everything, so it does without.
+    let leaf = start(&world, "empty").await.serving().await;
+    assert_eq!(found(&world, &leaf).await, ["a", "b", "c", "d"]);
+    leaf.stop().await;
+}
+
+#[tokio::test]
+async fn a_folder_older_than_the_log_gives_way_to_a_snapshot() {
+    let world = published().await;
+    let (full, repository) = (world.dir.path().join("repository"), world.dir.path().join("r"));
+    // A folder that stopped at offset 1 while the others went on, made without the snapshot.
+    std::fs::rename(&full, &repository).expect("hidden");
+    std::fs::create_dir(&full).expect("folder");
+    let short = Ranged::below(world.log.clone(), 1);
+    start_on(&world, "old", short).await.serving().await.stop().await;
+    std::fs::remove_dir_all(&full).expect("removed");
+    std::fs::rename(&repository, &full).expect("back");
+    let trimmed = Ranged::from(world.log.clone(), 2);
+    let leaf = start_on(&world, "old", trimmed).await.serving().await;
+    assert_eq!(found(&world, &leaf).await, ["a", "b", "c", "d"]);
+    leaf.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_log_does_not_have_is_missed_with_a_remedy() {
+    // Its beginning, and no snapshot.
+    let world = World::new().await;
+    for id in ["a", "b", "c"] {
+        world.append(world.upsert(world.first(), id, "tide")).await;
+    }
+    let trimmed = Ranged::from(world.log.clone(), 2);
+    let leaf = start_on(&world, "leaf", trimmed).await;
+    let status = leaf.until(0, "FAILED").await;
+    assert!(status.detail.contains("restore a snapshot"), "{}", status.detail);
+    leaf.stop().await;
+
+    // Its end, with a folder, and with a snapshot only.
+    let world = published().await;
+    for folder in ["leaf", "empty"] {
+        let short = Ranged::below(world.log.clone(), 2);
+        let leaf = start_on(&world, folder, short).await;
+        let status = leaf.until(0, "FAILED").await;
+        assert!(status.detail.contains("restore the log"), "{}", status.detail);
+        leaf.stop().await;
+    }
+    // With the log back, nothing was lost.
+    let leaf = start(&world, "leaf").await.serving().await;
+    assert_eq!(found(&world, &leaf).await, ["a", "b", "c", "d"]);
+    leaf.stop().await;
+}
