@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use nautilus_proto::common::v1::PartitionLabel;
 use nautilus_proto::leaf::v1::{
-    Candidate, FetchResponse, ListResponse, SearchResponse, Statistics,
+    Candidate, FetchResponse, ListResponse, SearchResponse, Statistics, SuggestResponse,
 };
 use nautilus_types::DocumentId;
 
@@ -61,28 +61,86 @@ pub enum AnswerProblem {
     /// There are no statistics, or they contradict themselves or the candidates.
     #[error("the statistics are missing or contradict themselves")]
     Statistics,
+    /// A score is no number.
+    #[error("a score is not a number")]
+    Score,
+    /// A word does not begin as asked, or comes twice.
+    #[error("a word does not begin with the prefix, or is repeated")]
+    Word,
+}
+
+/// What every answer of a leaf says of itself.
+pub trait Labelled {
+    /// Its label.
+    fn label(&self) -> Option<&PartitionLabel>;
+    /// Its label, to be amended.
+    fn label_mut(&mut self) -> Option<&mut PartitionLabel>;
+}
+
+macro_rules! labelled {
+    ($($answer:ty),* $(,)?) => {$(
+        impl Labelled for $answer {
+            fn label(&self) -> Option<&PartitionLabel> {
+                self.label.as_ref()
+            }
+
+            fn label_mut(&mut self) -> Option<&mut PartitionLabel> {
+                self.label.as_mut()
+            }
+        }
+    )*};
+}
+
+labelled!(SearchResponse, SuggestResponse, FetchResponse, ListResponse);
+
+/// What a search answer is checked against.
+#[derive(Debug, Clone, Copy)]
+pub struct SearchRules {
+    /// Candidates asked for.
+    pub limit: u32,
+    /// Scoring leaves of the query.
+    pub scoring_leaves: usize,
+    /// The statistics were given with the request, so they need not be those of the documents found.
+    pub are_statistics_given: bool,
 }
 
 /// Checks a search answer.
 pub fn check_search(
     part: &Part,
-    limit: u32,
-    scoring_leaves: usize,
+    rules: &SearchRules,
     answer: &SearchResponse,
 ) -> Result<(), AnswerProblem> {
+    let scoring_leaves = rules.scoring_leaves;
     check_label(part, answer.label.as_ref())?;
-    check_count_max(answer.candidates.len(), limit)?;
+    check_count_max(answer.candidates.len(), rules.limit)?;
     let statistics = answer.statistics.as_ref().ok_or(AnswerProblem::Statistics)?;
-    check_statistics(statistics, scoring_leaves)?;
-    let found = u64::try_from(answer.candidates.len()).unwrap_or(u64::MAX);
-    if answer.total_hits < found || answer.total_hits > statistics.documents {
-        return Err(AnswerProblem::Statistics);
+    check_frequencies(statistics.document_frequencies.len(), scoring_leaves)?;
+    if !rules.are_statistics_given {
+        check_statistics(statistics, answer.total_hits)?;
     }
     let mut seen = HashSet::with_capacity(answer.candidates.len());
     for candidate in &answer.candidates {
         check_candidate(part, scoring_leaves, candidate)?;
         if !seen.insert((candidate.namespace_index, &candidate.document_id)) {
             return Err(AnswerProblem::DocumentId);
+        }
+    }
+    Ok(())
+}
+
+/// Checks the words of a suggest answer.
+pub fn check_suggest(
+    part: &Part,
+    prefix: &str,
+    limit: u32,
+    answer: &SuggestResponse,
+) -> Result<(), AnswerProblem> {
+    check_label(part, answer.label.as_ref())?;
+    check_count_max(answer.suggestions.len(), limit)?;
+    let mut seen = HashSet::with_capacity(answer.suggestions.len());
+    for suggestion in &answer.suggestions {
+        if !suggestion.token.starts_with(prefix) || !seen.insert(&suggestion.token) {
+            return Err(AnswerProblem::Word);
         }
     }
     Ok(())
@@ -136,10 +194,10 @@ fn check_count_max(found: usize, limit: u32) -> Result<(), AnswerProblem> {
     if found > asked { Err(AnswerProblem::Count { found, asked }) } else { Ok(()) }
 }
 
-fn check_statistics(statistics: &Statistics, scoring_leaves: usize) -> Result<(), AnswerProblem> {
-    let frequencies = &statistics.document_frequencies;
-    check_frequencies(frequencies.len(), scoring_leaves)?;
-    if frequencies.iter().any(|&df| df > statistics.documents) {
+/// Of the partition's own statistics: nothing is in more documents than there are.
+fn check_statistics(statistics: &Statistics, total_hits: u64) -> Result<(), AnswerProblem> {
+    let documents = statistics.documents;
+    if total_hits > documents || statistics.document_frequencies.iter().any(|&df| df > documents) {
         return Err(AnswerProblem::Statistics);
     }
     Ok(())
@@ -157,6 +215,9 @@ fn check_candidate(
     }
     if DocumentId::new(&candidate.document_id).is_err() {
         return Err(AnswerProblem::DocumentId);
+    }
+    if candidate.local_score.is_nan() {
+        return Err(AnswerProblem::Score);
     }
     check_frequencies(candidate.frequencies.len(), scoring_leaves)
 }

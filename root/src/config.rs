@@ -1,14 +1,19 @@
 //! Configuration: as written in a file, and checked.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use nautilus_service::config::HumanDuration;
-use nautilus_types::{PartitionId, PartitionMap, SLOT_COUNT};
+use nautilus_types::{PartitionMap, SLOT_COUNT};
 use serde::Deserialize;
 
-use crate::{RootError, RoutingTable};
+use crate::RootError;
+use crate::hedge::HedgeMode;
+
+/// Extra requests at once before the share counts: what a burst of failures may cost.
+const RETRY_BURST: u32 = 10;
+/// As [`RETRY_BURST`], of hedges.
+const HEDGE_BURST: u32 = 10;
 
 /// The `[root]` section as it is written.
 #[derive(Debug, Clone, Deserialize)]
@@ -16,62 +21,100 @@ use crate::{RootError, RoutingTable};
 pub struct RawConfig {
     /// Where the gRPC server listens.
     pub listen_address: SocketAddr,
-    /// Name of the replica group this root asks.
-    pub replica_group: String,
     /// How many partitions there are.
     pub partitions: u32,
-    /// Who serves them.
-    pub leaves: Vec<RawLeaf>,
     /// How long a connection to a leaf may take to come up.
     pub connect_timeout: HumanDuration,
     /// For callers that state no deadline.
     pub default_deadline: HumanDuration,
-}
-
-/// One leaf as it is written.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawLeaf {
-    /// Its URI, such as `http://127.0.0.1:7301`.
-    pub address: String,
-    /// The partitions it serves.
-    pub partitions: Vec<u32>,
+    /// When a second request goes out for a slow one: `after-percentile` or `off`.
+    pub hedge_mode: HedgeMode,
+    /// The shortest time before a second request.
+    pub hedge_delay_min: HumanDuration,
+    /// Second requests for each hundred.
+    pub hedge_budget_percent: u32,
+    /// Requests repeated on another replica for each hundred.
+    pub retry_budget_percent: u32,
+    /// How long a request waits for the routing table to change when no other replica is left.
+    pub retry_pause: HumanDuration,
+    /// How often the registry is listed again beside watching it.
+    pub relist_interval: HumanDuration,
+    /// How often the registry is asked whether it is there.
+    pub registry_probe_interval: HumanDuration,
+    /// How long one call to the registry may take.
+    pub registry_timeout: HumanDuration,
 }
 
 impl Default for RawConfig {
     fn default() -> Self {
+        let ms = |ms| HumanDuration(Duration::from_millis(ms));
         Self {
             listen_address: SocketAddr::from(([127, 0, 0, 1], 7201)),
-            replica_group: "a".to_owned(),
             partitions: 4,
-            leaves: Vec::new(),
-            connect_timeout: HumanDuration(Duration::from_secs(1)),
-            default_deadline: HumanDuration(Duration::from_secs(10)),
+            connect_timeout: ms(1_000),
+            default_deadline: ms(10_000),
+            hedge_mode: HedgeMode::AfterPercentile,
+            hedge_delay_min: ms(2),
+            hedge_budget_percent: 5,
+            retry_budget_percent: 10,
+            retry_pause: ms(100),
+            relist_interval: ms(10_000),
+            registry_probe_interval: ms(1_000),
+            registry_timeout: ms(1_000),
         }
     }
 }
 
+/// How requests go to replicas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dispatching {
+    /// When a second request goes out for a slow one.
+    pub hedge_mode: HedgeMode,
+    /// The shortest time before a second request.
+    pub hedge_delay_min: Duration,
+    /// Second requests for each hundred.
+    pub hedge_budget_percent: u32,
+    /// Second requests at once.
+    pub hedge_burst: u32,
+    /// Requests repeated on another replica for each hundred.
+    pub retry_budget_percent: u32,
+    /// Repeated requests at once.
+    pub retry_burst: u32,
+    /// How long a request waits for the routing table to change when no other replica is left.
+    pub retry_pause: Duration,
+}
+
+/// How the registry is followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Following {
+    /// How often it is listed again beside watching it.
+    pub relist_interval: Duration,
+    /// How often it is asked whether it is there.
+    pub probe_interval: Duration,
+    /// How long one call to it may take.
+    pub timeout: Duration,
+}
+
 /// What a root is told, checked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Whom to ask for what.
-    pub routing: RoutingTable,
+    /// Which partition holds a namespace.
+    pub map: PartitionMap,
     /// How long a connection to a leaf may take to come up.
     pub connect_timeout: Duration,
     /// For callers that state no deadline.
     pub default_deadline: Duration,
+    /// How requests go to replicas.
+    pub dispatching: Dispatching,
+    /// How the registry is followed.
+    pub following: Following,
 }
 
 impl Config {
-    /// The defaults with this table.
+    /// The defaults with this map.
     #[must_use]
-    pub fn new(routing: RoutingTable) -> Self {
-        let raw = RawConfig::default();
-        Self {
-            routing,
-            connect_timeout: raw.connect_timeout.0,
-            default_deadline: raw.default_deadline.0,
-        }
+    pub fn new(map: PartitionMap) -> Self {
+        RawConfig::default().with_map(map)
     }
 }
 
@@ -79,34 +122,54 @@ impl RawConfig {
     /// Checks everything that can be checked without a network.
     pub fn validate(self) -> Result<Config, RootError> {
         let invalid = |key, problem: String| RootError::Config { key, problem };
-        if self.replica_group.is_empty() {
-            return Err(invalid("replica_group", "is empty".to_owned()));
-        }
         if !(1..=u32::from(SLOT_COUNT)).contains(&self.partitions) {
             return Err(invalid("partitions", format!("is not 1 to {SLOT_COUNT}")));
         }
-        let mut leaves = BTreeMap::new();
-        for leaf in self.leaves {
-            for partition in leaf.partitions {
-                if partition >= self.partitions {
-                    return Err(invalid("leaves", format!("there is no partition {partition}")));
-                }
-                if leaves.insert(PartitionId(partition), leaf.address.clone()).is_some() {
-                    let problem = format!("partition {partition} is given to two leaves");
-                    return Err(invalid("leaves", problem));
-                }
+        let percents = [
+            ("hedge_budget_percent", self.hedge_budget_percent),
+            ("retry_budget_percent", self.retry_budget_percent),
+        ];
+        for (key, percent) in percents {
+            if percent > 100 {
+                return Err(invalid(key, "is not 0 to 100".to_owned()));
             }
         }
-        let routing = RoutingTable {
-            replica_group: self.replica_group,
-            map: PartitionMap::divided(self.partitions),
-            leaves,
-        };
-        Ok(Config {
-            routing,
+        let intervals = [
+            ("connect_timeout", self.connect_timeout),
+            ("default_deadline", self.default_deadline),
+            ("relist_interval", self.relist_interval),
+            ("registry_probe_interval", self.registry_probe_interval),
+            ("registry_timeout", self.registry_timeout),
+        ];
+        for (key, interval) in intervals {
+            if interval.0.is_zero() {
+                return Err(invalid(key, "is zero".to_owned()));
+            }
+        }
+        let map = PartitionMap::divided(self.partitions);
+        Ok(self.with_map(map))
+    }
+
+    fn with_map(self, map: PartitionMap) -> Config {
+        Config {
+            map,
             connect_timeout: self.connect_timeout.0,
             default_deadline: self.default_deadline.0,
-        })
+            dispatching: Dispatching {
+                hedge_mode: self.hedge_mode,
+                hedge_delay_min: self.hedge_delay_min.0,
+                hedge_budget_percent: self.hedge_budget_percent,
+                hedge_burst: HEDGE_BURST,
+                retry_budget_percent: self.retry_budget_percent,
+                retry_burst: RETRY_BURST,
+                retry_pause: self.retry_pause.0,
+            },
+            following: Following {
+                relist_interval: self.relist_interval.0,
+                probe_interval: self.registry_probe_interval.0,
+                timeout: self.registry_timeout.0,
+            },
+        }
     }
 }
 
@@ -120,23 +183,19 @@ mod tests {
     }
 
     #[test]
-    fn files_become_tables() {
-        let config = parsed(
-            r#"
-            replica_group = "blue"
+    fn files_become_settings() {
+        let text = r#"
             partitions = 3
-            leaves = [
-                { address = "http://127.0.0.1:1", partitions = [0, 2] },
-                { address = "http://127.0.0.1:2", partitions = [1] },
-            ]
             connect_timeout = "250ms"
-            "#,
-        )
-        .expect("valid");
+            hedge_mode = "off"
+            relist_interval = "30s"
+        "#;
+        let config = parsed(text).expect("valid");
         assert_eq!(config.connect_timeout, Duration::from_millis(250));
-        assert_eq!(config.routing.leaf_of(PartitionId(2)), Some("http://127.0.0.1:1"));
-        assert_eq!(config.routing.leaf_of(PartitionId(3)), None);
-        assert_eq!(config.routing.addresses().len(), 2);
+        assert_eq!(config.map, PartitionMap::divided(3));
+        assert_eq!(config.dispatching.hedge_mode, HedgeMode::Off);
+        assert_eq!(config.following.relist_interval, Duration::from_secs(30));
+        assert_eq!(parsed("").expect("defaults"), Config::new(PartitionMap::divided(4)));
     }
 
     #[test]
@@ -144,12 +203,9 @@ mod tests {
         let cases = [
             ("partition = 4", "unknown field"),
             ("partitions = 0", "partitions is not 1 to 16384"),
-            ("replica_group = ''", "replica_group is empty"),
-            ("leaves = [{ address = 'http://a', partitions = [4] }]", "there is no partition 4"),
-            (
-                "leaves = [{ address = 'http://a', partitions = [1, 1] }]",
-                "partition 1 is given to two leaves",
-            ),
+            ("hedge_mode = 'all'", "unknown variant"),
+            ("hedge_budget_percent = 101", "hedge_budget_percent is not 0 to 100"),
+            ("relist_interval = '0s'", "relist_interval is zero"),
         ];
         for (text, problem) in cases {
             let error = parsed(text).expect_err(text);

@@ -20,15 +20,6 @@ pub enum RootError {
         /// What is wrong with it.
         problem: String,
     },
-    /// A leaf's address is not a URI.
-    #[error("{address:?} is not the address of a leaf")]
-    Address {
-        /// The address.
-        address: String,
-        /// What is wrong with it.
-        #[source]
-        source: tonic::transport::Error,
-    },
     /// The grant does not cover the request.
     #[error(transparent)]
     Grant(#[from] GrantError),
@@ -70,7 +61,7 @@ impl RootError {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Config { .. } | Self::Address { .. } | Self::Field { .. } => Class::Invalid,
+            Self::Config { .. } | Self::Field { .. } => Class::Invalid,
             Self::Id(_) | Self::Query(_) => Class::Invalid,
             Self::Grant(error) => error.class(),
             Self::Tree(error) => error.class(),
@@ -87,7 +78,7 @@ impl From<RootError> for Status {
         let message = error.to_string();
         let of = |reason| RpcError::new(class, reason, message.clone());
         let rpc = match &error {
-            RootError::Config { .. } | RootError::Address { .. } => of("CONFIG_INVALID"),
+            RootError::Config { .. } => of("CONFIG_INVALID"),
             RootError::Grant(grant) => of(grant.reason()),
             RootError::StaleMap { asked, current } => of("STALE_PARTITION_MAP")
                 .precondition("PARTITION_MAP", asked.to_string(), message.clone())

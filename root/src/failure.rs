@@ -5,6 +5,8 @@ use nautilus_types::Class;
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
+use crate::leaf_state::End;
+
 /// The time ran out.
 pub const DEADLINE: &str = "DEADLINE";
 /// No leaf serves the partition.
@@ -15,6 +17,16 @@ pub const LEAF_UNAVAILABLE: &str = "LEAF_UNAVAILABLE";
 pub const ANSWER_INVALID: &str = "ANSWER_INVALID";
 /// The leaf does not name the partition among those it serves.
 pub const PARTITION_NOT_SERVED: &str = "PARTITION_NOT_SERVED";
+/// The registry was never read, so nobody knows who serves what.
+pub const ROUTING_UNKNOWN: &str = "ROUTING_UNKNOWN";
+/// The answer is of an older epoch than the one that serves.
+pub const ANSWER_STALE_EPOCH: &str = "ANSWER_STALE_EPOCH";
+/// The leaf could not tell whether its lease still held.
+pub const ANSWER_LEASE_UNCERTAIN: &str = "ANSWER_LEASE_UNCERTAIN";
+/// The leaf's own words for a replica that is behind.
+const REPLICA_LAGGING: &str = "REPLICA_LAGGING";
+/// The leaf's own words for another version of the partition map.
+const STALE_PARTITION_MAP: &str = "STALE_PARTITION_MAP";
 
 /// A partition's failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +67,67 @@ impl Failure {
             info.domain == ERROR_DOMAIN && class != Class::Bug && is_reason(&info.reason)
         });
         Self::new(class, stated.map_or(usual, |info| &info.reason))
+    }
+
+    /// Whether another replica may answer where this one did not.
+    pub(crate) fn is_retryable(&self) -> bool {
+        match self.class {
+            Class::Unavailable
+            | Class::Overloaded
+            | Class::Corrupt
+            | Class::Fenced
+            | Class::Cancelled => true,
+            Class::Precondition => self.reason != STALE_PARTITION_MAP,
+            // Repeating what broke a leaf would break the next; a wrong answer broke nothing.
+            Class::Bug => self.reason == ANSWER_INVALID,
+            Class::Invalid
+            | Class::Unauthenticated
+            | Class::Denied
+            | Class::NotFound
+            | Class::Conflict
+            | Class::Deadline => false,
+        }
+    }
+
+    /// What it says about the replica that was asked.
+    pub(crate) fn end(&self) -> End {
+        match self.class {
+            Class::Deadline => End::Abandoned,
+            Class::Unavailable if self.reason == LEAF_UNAVAILABLE => End::ConnectionFailed,
+            // It is healthy, and the next request may ask for less.
+            Class::Unavailable if self.reason == REPLICA_LAGGING => End::Refused,
+            Class::Precondition if self.reason == STALE_PARTITION_MAP => End::Refused,
+            Class::Unavailable
+            | Class::Overloaded
+            | Class::Precondition
+            | Class::Fenced
+            | Class::Corrupt => End::ReplicaFailed,
+            Class::Bug if self.reason == ANSWER_INVALID => End::ReplicaFailed,
+            Class::Invalid
+            | Class::Unauthenticated
+            | Class::Denied
+            | Class::NotFound
+            | Class::Conflict
+            | Class::Cancelled
+            | Class::Bug => End::Refused,
+        }
+    }
+
+    /// A word for metrics: reasons are a leaf's to choose, these are few.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.class {
+            Class::Deadline => "deadline",
+            Class::Overloaded => "overloaded",
+            Class::Corrupt => "corrupt",
+            Class::Fenced => "fenced",
+            Class::Unavailable | Class::Precondition | Class::Cancelled => "unavailable",
+            Class::Bug => "bug",
+            Class::Invalid
+            | Class::Unauthenticated
+            | Class::Denied
+            | Class::NotFound
+            | Class::Conflict => "refused",
+        }
     }
 
     /// What the caller of a request that needed this partition should conclude: a fault inside is

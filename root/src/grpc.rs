@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use futures::stream::BoxStream;
 use nautilus_proto::leaf::v1::ListResponse;
 use nautilus_proto::root::v1::root_service_server::{RootService, RootServiceServer};
 use nautilus_proto::root::v1::{
-    FetchRequest, FetchResponse, GetStatusRequest, GetStatusResponse, ListRequest, SearchRequest,
-    SearchResponse,
+    FetchRequest, FetchResponse, GetStatusRequest, GetStatusResponse, ListRequest, ReplicasUpdate,
+    SearchRequest, SearchResponse, SuggestRequest, SuggestResponse, WatchReplicasRequest,
 };
 use nautilus_service::server::MessageLimits;
 use nautilus_service::with_message_limits;
@@ -52,11 +53,28 @@ impl RootService for RootGrpc {
         Ok(self.root.list(request.into_inner(), deadline).await.map(Response::new)?)
     }
 
+    async fn suggest(
+        &self,
+        request: Request<SuggestRequest>,
+    ) -> Result<Response<SuggestResponse>, Status> {
+        let deadline = self.root.deadline_of(&request);
+        Ok(self.root.suggest(request.into_inner(), deadline).await.map(Response::new)?)
+    }
+
     async fn get_status(
         &self,
         request: Request<GetStatusRequest>,
     ) -> Result<Response<GetStatusResponse>, Status> {
         let deadline = self.root.deadline_of(&request);
         Ok(self.root.status(deadline).await.map(Response::new)?)
+    }
+
+    type WatchReplicasStream = BoxStream<'static, Result<ReplicasUpdate, Status>>;
+
+    async fn watch_replicas(
+        &self,
+        _: Request<WatchReplicasRequest>,
+    ) -> Result<Response<Self::WatchReplicasStream>, Status> {
+        Ok(Response::new(Box::pin(self.root.watch_replicas())))
     }
 }

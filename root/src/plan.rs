@@ -14,6 +14,8 @@ pub struct Part {
     pub indexes: Vec<u32>,
     /// The answer must show every record below this offset.
     pub min_next_offset: u64,
+    /// Documents that a record at or above this offset changed are left out; 0 = none.
+    pub changed_before_offset: u64,
 }
 
 /// Divides a request's namespaces (one for each thing asked about, repeated as needed) by
@@ -32,6 +34,7 @@ pub fn split<'a>(
         partition,
         indexes,
         min_next_offset: min_offset_of(partition, min_offsets),
+        changed_before_offset: 0,
     };
     parts.into_iter().map(part).collect()
 }
@@ -41,6 +44,13 @@ pub fn split<'a>(
 pub fn min_offset_of(partition: PartitionId, min_offsets: &[MinOffset]) -> u64 {
     let of_partition = min_offsets.iter().filter(|min| min.partition == partition.0);
     of_partition.map(|min| min.next_offset).max().unwrap_or(0)
+}
+
+/// The lowest of the offsets stated for `partition`; 0 where none is.
+#[must_use]
+pub fn lowest_offset_of(partition: PartitionId, offsets: &[MinOffset]) -> u64 {
+    let of_partition = offsets.iter().filter(|offset| offset.partition == partition.0);
+    of_partition.map(|offset| offset.next_offset).min().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -74,10 +84,12 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_offset_counts() {
+    fn the_strictest_offset_counts() {
         let min = |partition, next_offset| MinOffset { partition, next_offset };
         let offsets = [min(1, 5), min(2, 7), min(1, 9), min(1, 3)];
         assert_eq!(min_offset_of(PartitionId(1), &offsets), 9);
         assert_eq!(min_offset_of(PartitionId(0), &offsets), 0);
+        assert_eq!(lowest_offset_of(PartitionId(1), &offsets), 3);
+        assert_eq!(lowest_offset_of(PartitionId(0), &offsets), 0);
     }
 }

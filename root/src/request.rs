@@ -1,7 +1,8 @@
 //! Requests checked: grant, map version, names, bounds.
 
 use nautilus_identity::{Grant, GrantVerifier, Purpose, query_hash};
-use nautilus_proto::common::v1::{NamespaceRef, QueryNode};
+use nautilus_proto::common::v1::{NamespaceRef, QueryNode, Sort, SortKey};
+use nautilus_proto::leaf::v1::Statistics;
 use nautilus_proto::query_from_proto;
 use nautilus_query::{QueryLimits, validate};
 use nautilus_types::{Incarnation, Limits, NamespaceName, PartitionMap};
@@ -15,6 +16,8 @@ pub const CANDIDATES_MAX: u32 = 1_000;
 pub const FETCH_KEYS_MAX: usize = 100;
 /// Most ids listed at once.
 pub const LIST_MAX: u32 = 1_000;
+/// Most words suggested at once.
+pub const SUGGESTIONS_MAX: u32 = 1_000;
 
 /// A life of a namespace, checked.
 pub(crate) type Namespace = (NamespaceName, Incarnation);
@@ -29,6 +32,18 @@ pub(crate) fn grant(
 ) -> Result<Grant, RootError> {
     let grant = verifier.verify(bytes, now_unix_ms)?;
     grant.check_call(purpose, query.map_or(0, |query| query_hash(&query.encode_to_vec())))?;
+    Ok(grant)
+}
+
+/// The grant of a request for words, made for this prefix.
+pub(crate) fn suggest_grant(
+    verifier: &GrantVerifier,
+    bytes: &[u8],
+    now_unix_ms: u64,
+    prefix: &str,
+) -> Result<Grant, RootError> {
+    let grant = verifier.verify(bytes, now_unix_ms)?;
+    grant.check_call(Purpose::Search, query_hash(prefix.as_bytes()))?;
     Ok(grant)
 }
 
@@ -72,6 +87,30 @@ pub(crate) fn scoring_leaves(query: Option<&QueryNode>) -> Result<usize, RootErr
     let tree = query_from_proto(query.ok_or_else(missing)?)?;
     validate(&tree, &QueryLimits::HARD)?;
     Ok(tree.scoring_leaves().len())
+}
+
+/// The key is one that is known here: candidates are put in its order.
+pub(crate) fn check_sort(sort: Option<&Sort>) -> Result<(), RootError> {
+    match sort.map(|sort| SortKey::try_from(sort.key)) {
+        None | Some(Ok(_)) => Ok(()),
+        Some(Err(_)) => {
+            let problem = "has a key that is not known".into();
+            Err(RootError::Field { field: "sort", problem })
+        }
+    }
+}
+
+/// Given statistics are those of this query.
+pub(crate) fn check_statistics(
+    statistics: Option<&Statistics>,
+    scoring_leaves: usize,
+) -> Result<(), RootError> {
+    let found = statistics.map_or(scoring_leaves, |given| given.document_frequencies.len());
+    if found == scoring_leaves {
+        return Ok(());
+    }
+    let problem = format!("has {found} frequencies, the query has {scoring_leaves} scoring leaves");
+    Err(RootError::Field { field: "statistics", problem })
 }
 
 pub(crate) fn check_limit(limit: u32, limit_max: u32) -> Result<(), RootError> {

@@ -1,65 +1,154 @@
-//! The driver: asks the leaves at once and puts together what comes back in time.
+//! The root itself: what its requests share, and the tasks behind them.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::future::join_all;
-use nautilus_identity::{GrantVerifier, Purpose};
-use nautilus_proto::admin::v1::PartitionStatus;
-use nautilus_proto::leaf::v1 as leaf;
-use nautilus_proto::root::v1::{
-    FetchRequest, FetchResponse, GetStatusResponse, ListRequest, PartitionFailure, SearchRequest,
-    SearchResponse,
-};
-use nautilus_service::deadline::HOP_MARGIN;
+use nautilus_identity::GrantVerifier;
+use nautilus_registry::Registry;
+use nautilus_registry::layout::GroupName;
 use nautilus_service::server::{
     BoundServer, DeadlinePolicy, DeadlineRules, GrpcServer, ServerError, ServerSettings,
 };
-use nautilus_service::{Clock, Deadline};
-use nautilus_types::{Class, PartitionId};
+use nautilus_service::{CancellationToken, Clock, Deadline, TaskGroup};
+use nautilus_types::PartitionMap;
+use tokio::sync::watch;
 
-use crate::answer::{AnswerProblem, check_fetch, check_list};
-use crate::call::{CallError, Timed, call};
-use crate::failure::{ANSWER_INVALID, Failure, PARTITION_NOT_SERVED, PARTITION_UNASSIGNED};
-use crate::gather::{Outcome, gather};
+use crate::config::Following;
+use crate::dispatch::Dispatcher;
 use crate::grpc::RootGrpc;
-use crate::plan::{Part, split};
-use crate::request::{self, CANDIDATES_MAX, FETCH_KEYS_MAX, LIST_MAX, Namespace};
-use crate::router::{Leaf, Router, Routes};
-use crate::{Config, RootError, RoutingTable};
+use crate::leaf_watch::LeafWatch;
+use crate::metrics::RootMetrics;
+use crate::registry_watch::RegistryWatch;
+use crate::router::{Router, RoutingState};
+use crate::routing::RoutingTable;
+use crate::work::{Work, WorkCounter};
+use crate::{Config, RootError};
 
-/// A root: stateless but for its routes.
-#[derive(Debug)]
+/// Full name of the method whose answer stays open.
+const WATCH_REPLICAS: &str = "/nautilus.root.v1.RootService/WatchReplicas";
+
+/// A root: stateless but for its routes and what it has learned of leaves.
 pub struct Root {
-    router: Router,
-    verifier: GrantVerifier,
-    clock: Clock,
+    pub(crate) map: PartitionMap,
+    pub(crate) router: Arc<Router>,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) verifier: GrantVerifier,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: RootMetrics,
+    /// Requests of callers under way.
+    pub(crate) requests: WorkCounter,
+    /// Counts what leaves said of themselves.
+    pub(crate) statuses: watch::Sender<u64>,
+    /// Ends the streams that stay open.
+    pub(crate) stop: CancellationToken,
     default_deadline: Duration,
+    following: Following,
+    /// Taken by the task that follows it.
+    registry: Mutex<Option<Arc<dyn Registry>>>,
 }
 
 impl Root {
-    /// Makes a root. Leaves are connected to when they are first asked. Must be called on a
-    /// runtime.
-    pub fn build(config: Config, verifier: GrantVerifier, clock: Clock) -> Result<Self, RootError> {
-        let router = Router::new(config.routing, config.connect_timeout)?;
-        Ok(Self { router, verifier, clock, default_deadline: config.default_deadline })
+    /// Makes a root that knows nobody yet: [`Root::spawn`] starts what follows the registry. Leaves are
+    /// connected to when they are first asked.
+    pub fn build(
+        config: Config,
+        registry: Arc<dyn Registry>,
+        verifier: GrantVerifier,
+        clock: Clock,
+    ) -> Result<Self, RootError> {
+        let metrics = RootMetrics::default();
+        metrics.table_age(None);
+        let router = Arc::new(Router::new(config.map, config.connect_timeout));
+        let dispatcher = Dispatcher::new(
+            config.dispatching,
+            Arc::clone(&router),
+            clock.clone(),
+            metrics.clone(),
+        );
+        Ok(Self {
+            map: config.map,
+            router,
+            dispatcher,
+            verifier,
+            clock,
+            metrics,
+            requests: WorkCounter::default(),
+            statuses: watch::Sender::new(0),
+            stop: CancellationToken::new(),
+            default_deadline: config.default_deadline,
+            following: config.following,
+            registry: Mutex::new(Some(registry)),
+        })
     }
 
-    /// From now on requests go by `table`; those under way end by the one they began with.
-    pub fn replace_routing(&self, table: RoutingTable) -> Result<(), RootError> {
-        self.router.replace(table)
+    /// Starts the tasks that follow the registry and the leaves. They end with `tasks`, and with them
+    /// the streams to watchers. A second call starts nothing.
+    pub fn spawn(&self, tasks: &mut TaskGroup) {
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(registry) = registry else { return };
+        let follow = RegistryWatch {
+            registry,
+            router: Arc::clone(&self.router),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            map: self.map,
+            following: self.following.clone(),
+        };
+        tasks.spawn("watch-registry", |stop| follow.run(stop));
+        let leaves = LeafWatch {
+            router: Arc::clone(&self.router),
+            clock: self.clock.clone(),
+            statuses: self.statuses.clone(),
+        };
+        tasks.spawn("watch-leaves", |stop| leaves.run(stop));
+        let streams = self.stop.clone();
+        tasks.spawn("end-streams", |stop| async move {
+            stop.cancelled().await;
+            streams.cancel();
+        });
     }
 
     /// Takes the address for this root alone; [`BoundServer::serve`] then runs it until it is told
     /// to stop. To share a server with other services take [`RootGrpc::server`].
-    pub async fn bind(self, address: SocketAddr) -> Result<BoundServer, ServerError> {
+    pub async fn bind(self: Arc<Self>, address: SocketAddr) -> Result<BoundServer, ServerError> {
         let usual =
             DeadlinePolicy { default: Some(self.default_deadline), ..DeadlinePolicy::UNARY };
-        let deadlines = DeadlineRules { usual, ..DeadlineRules::default() };
+        let deadlines = DeadlineRules { usual, ..DeadlineRules::default() }
+            .with(WATCH_REPLICAS, DeadlinePolicy::STREAM);
         let settings = ServerSettings { deadlines, ..ServerSettings::default() };
         let clock = self.clock.clone();
         GrpcServer::new("root", settings, clock).service(RootGrpc::server(self)).bind(address).await
+    }
+
+    /// Its metrics, to be registered once.
+    #[must_use]
+    pub fn metrics(&self) -> &RootMetrics {
+        &self.metrics
+    }
+
+    /// What is under way: nothing once every request has ended.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        Work { requests: self.requests.now(), attempts: self.dispatcher.attempts.now() }
+    }
+
+    /// What requests go by at the moment.
+    #[must_use]
+    pub fn routing_state(&self) -> RoutingState {
+        self.router.state()
+    }
+
+    /// The routing table in force.
+    #[must_use]
+    pub fn routing_table(&self) -> RoutingTable {
+        self.router.routes().table.clone()
+    }
+
+    /// The same, with every change: while `revision` is none, health should say NOT_SERVING.
+    #[must_use]
+    pub fn watch_routing_state(&self) -> watch::Receiver<RoutingState> {
+        self.router.watch_state()
     }
 
     /// The deadline of a request that came without the server's layers.
@@ -68,262 +157,27 @@ impl Root {
         Deadline::of(request).unwrap_or_else(usual)
     }
 
-    pub(crate) async fn search(
-        &self,
-        request: SearchRequest,
-        deadline: Deadline,
-    ) -> Result<SearchResponse, RootError> {
-        let routes = self.router.routes();
-        let (purpose, query) = (Purpose::Search, request.query.as_ref());
-        let now_ms = self.clock.unix_ms();
-        let grant = request::grant(&self.verifier, &request.grant, now_ms, purpose, query)?;
-        request::check_map(&routes.table.map, request.map_version)?;
-        check_group(&routes, &request.replica_group)?;
-        request::check_limit(request.limit, CANDIDATES_MAX)?;
-        let scope = request::scope(&grant, &request.namespaces)?;
-        let scoring_leaves = request::scoring_leaves(query)?;
-
-        let parts = split_scope(&routes, &scope, &request.min_offsets);
-        let asked = parts.iter().map(|part| self.search_part(&routes, part, &request, deadline));
-        let outcomes = join_all(asked).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let gathered = gather(&parts, outcomes, request.limit, scoring_leaves);
-        for (partition, problem) in &gathered.rejected {
-            log_rejected(*partition, problem);
+    /// The group a request names; none = any.
+    pub(crate) fn group(&self, asked: &str) -> Result<Option<GroupName>, RootError> {
+        if asked.is_empty() {
+            return Ok(None);
         }
-        Ok(gathered.response)
-    }
-
-    async fn search_part(
-        &self,
-        routes: &Routes,
-        part: &Part,
-        request: &SearchRequest,
-        deadline: Deadline,
-    ) -> Result<Outcome, RootError> {
-        let Some((address, mut leaf)) = routes.leaf_of(part.partition) else {
-            return Ok(Outcome::Failed(unassigned()));
-        };
-        let message = leaf::SearchRequest {
-            context: Some(context(routes, part, &request.grant)),
-            namespaces: picked(&request.namespaces, part),
-            query: request.query.clone(),
-            limit: request.limit,
-            budget_us: self.leaf_budget_us(request.budget_us, deadline),
-        };
-        let sent = call(&self.clock, deadline, message, |message| leaf.search(message));
-        Ok(match answer_or_failure(sent.await)? {
-            Ok(Timed { answer, round_trip }) => {
-                Outcome::Answered { answer, leaf: address.to_owned(), round_trip }
-            }
-            Err(failure) => Outcome::Failed(failure),
-        })
-    }
-
-    /// The time to fetch candidates in: what the caller gives, but less than a leaf has for its
-    /// whole answer, so that it comes truncated rather than not at all. 0 asks for no bound.
-    fn leaf_budget_us(&self, asked_us: u64, deadline: Deadline) -> u64 {
-        let left = deadline.remaining(self.clock.now()).saturating_sub(HOP_MARGIN * 3);
-        let left_us = u64::try_from(left.as_micros()).unwrap_or(u64::MAX).max(1);
-        if asked_us == 0 { left_us } else { asked_us.min(left_us) }
-    }
-
-    pub(crate) async fn fetch(
-        &self,
-        request: FetchRequest,
-        deadline: Deadline,
-    ) -> Result<FetchResponse, RootError> {
         let routes = self.router.routes();
-        let now_ms = self.clock.unix_ms();
-        let grant = request::grant(&self.verifier, &request.grant, now_ms, Purpose::Fetch, None)?;
-        request::check_map(&routes.table.map, request.map_version)?;
-        request::check_count("keys", request.keys.len(), FETCH_KEYS_MAX)?;
-        let named = request.keys.iter().map(|key| key.namespace.as_ref());
-        let named = named.collect::<Option<Vec<_>>>().ok_or_else(|| RootError::Field {
-            field: "keys",
-            problem: "has one without a namespace".into(),
-        })?;
-        let namespaces = request::namespaces(&grant, named)?;
-
-        let parts = split_scope(&routes, &namespaces, &request.min_offsets);
-        let asked = parts.iter().map(|part| self.fetch_part(&routes, part, &request, deadline));
-        let answers = join_all(asked).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let mut response = FetchResponse {
-            documents: vec![leaf::FetchedDocument::default(); request.keys.len()],
-            failures: Vec::new(),
-        };
-        for (part, answer) in parts.iter().zip(answers) {
-            match answer {
-                Ok(documents) => put_back(&mut response.documents, part, documents),
-                Err(failure) => response
-                    .failures
-                    .push(PartitionFailure { partition: part.partition.0, reason: failure.reason }),
-            }
+        let known = routes.table.groups.keys().find(|group| group.as_str() == asked);
+        if let Some(group) = known {
+            return Ok(Some(group.clone()));
         }
-        Ok(response)
-    }
-
-    async fn fetch_part(
-        &self,
-        routes: &Routes,
-        part: &Part,
-        request: &FetchRequest,
-        deadline: Deadline,
-    ) -> Result<Result<Vec<leaf::FetchedDocument>, Failure>, RootError> {
-        let Some((_, mut leaf)) = routes.leaf_of(part.partition) else {
-            return Ok(Err(unassigned()));
-        };
-        let message = leaf::FetchRequest {
-            context: Some(context(routes, part, &request.grant)),
-            keys: picked(&request.keys, part),
-            include_body: request.include_body,
-        };
-        let sent = call(&self.clock, deadline, message, |message| leaf.fetch(message));
-        Ok(answer_or_failure(sent.await)?.and_then(|Timed { answer, .. }| {
-            checked(part, check_fetch(part, &answer)).map(|()| answer.documents)
-        }))
-    }
-
-    pub(crate) async fn list(
-        &self,
-        request: ListRequest,
-        deadline: Deadline,
-    ) -> Result<leaf::ListResponse, RootError> {
-        let routes = self.router.routes();
-        let now_ms = self.clock.unix_ms();
-        let grant = request::grant(&self.verifier, &request.grant, now_ms, Purpose::List, None)?;
-        request::check_map(&routes.table.map, request.map_version)?;
-        request::check_limit(request.limit, LIST_MAX)?;
-        let namespaces = request::namespaces(&grant, &request.namespace)?;
-        let parts = split_scope(&routes, &namespaces, &request.min_offsets);
-        let Some(part) = parts.first() else {
-            return Err(RootError::Field { field: "namespace", problem: "is missing".into() });
-        };
-
-        let leaf = routes.leaf_of(part.partition);
-        let (_, mut leaf) = leaf.ok_or_else(|| RootError::Partition(unassigned()))?;
-        let mut context = context(&routes, part, &request.grant);
-        context.latest = request.latest;
-        let message = leaf::ListRequest {
-            context: Some(context),
-            namespace: request.namespace,
-            after_document_id: request.after_document_id.clone(),
-            limit: request.limit,
-        };
-        let sent = call(&self.clock, deadline, message, |message| leaf.list(message));
-        let Timed { answer, .. } = answer_or_failure(sent.await)?.map_err(RootError::Partition)?;
-        let check = check_list(part, &request.after_document_id, request.limit, &answer);
-        checked(part, check).map_err(RootError::Partition)?;
-        Ok(answer)
-    }
-
-    /// Every partition once: as its leaf says, or among the failures.
-    pub(crate) async fn status(&self, deadline: Deadline) -> Result<GetStatusResponse, RootError> {
-        let routes = self.router.routes();
-        let asked = routes.leaves().map(async |(address, leaf)| {
-            self.leaf_status(leaf, deadline).await.map(|answer| (address, answer))
-        });
-        let answers = join_all(asked).await.into_iter().collect::<Result<BTreeMap<_, _>, _>>()?;
-        let mut response = GetStatusResponse::default();
-        for partition in routes.table.partitions() {
-            let answer = routes.table.leaf_of(partition).and_then(|leaf| answers.get(leaf));
-            let found = match answer {
-                None => Err(PARTITION_UNASSIGNED.to_owned()),
-                Some(Err(failure)) => Err(failure.reason.clone()),
-                Some(Ok(served)) => {
-                    served.get(&partition).cloned().ok_or(PARTITION_NOT_SERVED.to_owned())
-                }
-            };
-            match found {
-                Ok(status) => response.partitions.push(status),
-                Err(reason) => {
-                    let partition = partition.0;
-                    response.failures.push(PartitionFailure { partition, reason });
-                }
-            }
-        }
-        Ok(response)
-    }
-
-    async fn leaf_status(
-        &self,
-        mut leaf: Leaf,
-        deadline: Deadline,
-    ) -> Result<Result<BTreeMap<PartitionId, PartitionStatus>, Failure>, RootError> {
-        let message = leaf::GetStatusRequest {};
-        let sent = call(&self.clock, deadline, message, |message| leaf.get_status(message));
-        Ok(answer_or_failure(sent.await)?.map(|Timed { answer, .. }| {
-            let by_partition = |status: PartitionStatus| {
-                status.label.as_ref().map(|label| PartitionId(label.partition)).zip(Some(status))
-            };
-            answer.partitions.into_iter().filter_map(by_partition).collect()
-        }))
-    }
-}
-
-fn check_group(routes: &Routes, asked: &str) -> Result<(), RootError> {
-    if asked.is_empty() || asked == routes.table.replica_group {
-        return Ok(());
-    }
-    let problem = "names no replica group of this root".to_owned();
-    Err(RootError::Field { field: "replica_group", problem })
-}
-
-fn split_scope(
-    routes: &Routes,
-    namespaces: &[Namespace],
-    min_offsets: &[nautilus_proto::root::v1::MinOffset],
-) -> Vec<Part> {
-    split(&routes.table.map, namespaces.iter().map(|(name, _)| name), min_offsets)
-}
-
-fn context(routes: &Routes, part: &Part, grant: &[u8]) -> leaf::RequestContext {
-    leaf::RequestContext {
-        grant: grant.to_vec(),
-        map_version: routes.table.map.version,
-        partition: part.partition.0,
-        min_next_offset: part.min_next_offset,
-        latest: false,
-    }
-}
-
-/// The entries of a request's list that go to a part.
-fn picked<T: Clone>(all: &[T], part: &Part) -> Vec<T> {
-    let indexes = part.indexes.iter().filter_map(|&index| usize::try_from(index).ok());
-    indexes.filter_map(|index| all.get(index).cloned()).collect()
-}
-
-/// The inverse of [`picked`].
-fn put_back<T>(all: &mut [T], part: &Part, entries: Vec<T>) {
-    let indexes = part.indexes.iter().filter_map(|&index| usize::try_from(index).ok());
-    for (index, entry) in indexes.zip(entries) {
-        if let Some(slot) = all.get_mut(index) {
-            *slot = entry;
+        let problem = "names no replica group".to_owned();
+        // Nothing is known of any group before the registry was read.
+        match GroupName::new(asked) {
+            Ok(group) if routes.table.revision.is_none() => Ok(Some(group)),
+            Ok(_) | Err(_) => Err(RootError::Field { field: "replica_group", problem }),
         }
     }
 }
 
-/// Separates what ends the request from what only concerns the partition.
-fn answer_or_failure<T>(
-    sent: Result<Timed<T>, CallError>,
-) -> Result<Result<Timed<T>, Failure>, RootError> {
-    match sent {
-        Ok(answer) => Ok(Ok(answer)),
-        Err(CallError::Failed(failure)) => Ok(Err(failure)),
-        Err(CallError::Refused(status)) => Err(RootError::Refused(status)),
+impl std::fmt::Debug for Root {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Root").field("state", &self.routing_state()).finish_non_exhaustive()
     }
-}
-
-fn checked(part: &Part, check: Result<(), AnswerProblem>) -> Result<(), Failure> {
-    check.map_err(|problem| {
-        log_rejected(part.partition, &problem);
-        Failure::new(Class::Bug, ANSWER_INVALID)
-    })
-}
-
-fn log_rejected(partition: PartitionId, problem: &AnswerProblem) {
-    tracing::error!(%partition, %problem, "a leaf's answer was not taken");
-}
-
-fn unassigned() -> Failure {
-    Failure::new(Class::Unavailable, PARTITION_UNASSIGNED)
 }

@@ -1,90 +1,165 @@
 //! The routing table in force with a connection to each of its leaves, swapped as a whole.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nautilus_proto::leaf::v1::leaf_service_client::LeafServiceClient;
+use nautilus_registry::Revision;
 use nautilus_service::server::MessageLimits;
 use nautilus_service::with_message_limits;
-use nautilus_types::PartitionId;
+use nautilus_types::{PartitionId, PartitionMap};
+use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::{RootError, RoutingTable};
+use crate::leaf_state::LeafState;
+use crate::routing::{LeafAddress, Replica, RoutingTable, Standing};
 
 /// A client of one leaf.
 pub(crate) type Leaf = LeafServiceClient<Channel>;
 
-/// A table and its connections; a request uses one from beginning to end.
+/// A leaf with the connection to it and what is known of it. Kept over changes of the table.
+#[derive(Debug)]
+pub(crate) struct LeafHandle {
+    pub(crate) at: Arc<LeafAddress>,
+    pub(crate) client: Leaf,
+    pub(crate) state: LeafState,
+}
+
+/// A replica with its leaf.
+#[derive(Debug, Clone)]
+pub(crate) struct Routed {
+    pub(crate) replica: Arc<Replica>,
+    pub(crate) leaf: Arc<LeafHandle>,
+}
+
+/// A table and its connections.
 #[derive(Debug)]
 pub(crate) struct Routes {
     pub(crate) table: RoutingTable,
-    leaves: BTreeMap<String, Leaf>,
+    leaves: BTreeMap<Arc<LeafAddress>, Arc<LeafHandle>>,
 }
 
 impl Routes {
-    /// The leaf that serves `partition`, with its address.
-    pub(crate) fn leaf_of(&self, partition: PartitionId) -> Option<(&str, Leaf)> {
-        let address = self.table.leaf_of(partition)?;
-        Some((address, self.leaves.get(address)?.clone()))
+    /// The replicas of `partition` that may be asked.
+    pub(crate) fn routable(
+        &self,
+        partition: PartitionId,
+        is_registry_live: bool,
+    ) -> impl Iterator<Item = Routed> {
+        let routable = self.table.routable(partition);
+        // Their answers would be dropped.
+        let routable = routable
+            .filter(move |replica| !is_registry_live || replica.standing != Standing::Outdated);
+        routable.filter_map(|replica| {
+            let leaf = self.leaves.get(&replica.at)?;
+            Some(Routed { replica: Arc::clone(replica), leaf: Arc::clone(leaf) })
+        })
     }
 
-    /// Every leaf with its address.
-    pub(crate) fn leaves(&self) -> impl Iterator<Item = (&str, Leaf)> {
-        self.leaves.iter().map(|(address, leaf)| (address.as_str(), leaf.clone()))
+    /// Every leaf, by group, name and address.
+    pub(crate) fn leaves(&self) -> impl Iterator<Item = &Arc<LeafHandle>> {
+        self.leaves.values()
     }
+
+    pub(crate) fn leaf(&self, at: &Arc<LeafAddress>) -> Option<&Arc<LeafHandle>> {
+        self.leaves.get(at)
+    }
+}
+
+/// What a root goes by at the moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RoutingState {
+    /// The registry's revision of the routing table; none = it was never read, and no partition can be
+    /// asked.
+    pub revision: Option<Revision>,
+    /// The registry answers. Otherwise requests go on by the last table.
+    pub is_registry_connected: bool,
 }
 
 /// Holds the routes in force.
 #[derive(Debug)]
 pub(crate) struct Router {
-    routes: RwLock<Arc<Routes>>,
+    routes: watch::Sender<Arc<Routes>>,
+    state: watch::Sender<RoutingState>,
     connect_timeout: Duration,
 }
 
 impl Router {
-    /// Connects when a leaf is first asked. Must be called on a runtime.
-    pub(crate) fn new(table: RoutingTable, connect_timeout: Duration) -> Result<Self, RootError> {
-        let routes = connect(table, &BTreeMap::new(), connect_timeout)?;
-        Ok(Self { routes: RwLock::new(Arc::new(routes)), connect_timeout })
+    /// Nobody is known yet.
+    pub(crate) fn new(map: PartitionMap, connect_timeout: Duration) -> Self {
+        let routes = Routes { table: RoutingTable::unknown(map), leaves: BTreeMap::new() };
+        Self {
+            routes: watch::Sender::new(Arc::new(routes)),
+            state: watch::Sender::new(RoutingState::default()),
+            connect_timeout,
+        }
     }
 
     pub(crate) fn routes(&self) -> Arc<Routes> {
-        Arc::clone(&self.routes.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.routes.borrow())
     }
 
-    /// From now on requests go by `table`; those under way end by the one they began with.
-    pub(crate) fn replace(&self, table: RoutingTable) -> Result<(), RootError> {
-        let routes = connect(table, &self.routes().leaves, self.connect_timeout)?;
-        *self.routes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);
-        Ok(())
+    /// To hear of changes.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Routes>> {
+        self.routes.subscribe()
+    }
+
+    /// From now on requests go by `table`. Connections to leaves that stay go on. Must be called on a
+    /// runtime.
+    pub(crate) fn replace(&self, table: RoutingTable) {
+        let existing = self.routes();
+        let mut leaves = BTreeMap::new();
+        for at in &table.leaves {
+            let known = existing.leaf(at).cloned();
+            let Some(handle) = known.or_else(|| new_leaf(at, self.connect_timeout)) else {
+                continue;
+            };
+            leaves.insert(Arc::clone(at), handle);
+        }
+        let revision = table.revision;
+        self.routes.send_replace(Arc::new(Routes { table, leaves }));
+        self.state.send_modify(|state| state.revision = revision);
+    }
+
+    pub(crate) fn state(&self) -> RoutingState {
+        *self.state.borrow()
+    }
+
+    /// To hear of changes of the state, which come after those of the routes.
+    pub(crate) fn watch_state(&self) -> watch::Receiver<RoutingState> {
+        self.state.subscribe()
+    }
+
+    /// Whether the registry answers, so that what the table says is how it is.
+    pub(crate) fn is_registry_live(&self) -> bool {
+        self.state.borrow().is_registry_connected
+    }
+
+    /// Returns whether it was otherwise before.
+    pub(crate) fn set_registry_live(&self, is_live: bool) -> bool {
+        self.state.send_if_modified(|state| {
+            std::mem::replace(&mut state.is_registry_connected, is_live) != is_live
+        })
     }
 }
 
-/// Connections for a table; those that exist already go on.
-fn connect(
-    table: RoutingTable,
-    existing: &BTreeMap<String, Leaf>,
-    connect_timeout: Duration,
-) -> Result<Routes, RootError> {
-    let mut leaves = BTreeMap::new();
-    for address in table.addresses() {
-        let leaf = match existing.get(address) {
-            Some(leaf) => leaf.clone(),
-            None => new_leaf(address, connect_timeout)?,
-        };
-        leaves.insert(address.to_owned(), leaf);
-    }
-    Ok(Routes { table, leaves })
-}
-
-fn new_leaf(address: &str, connect_timeout: Duration) -> Result<Leaf, RootError> {
-    let endpoint = Endpoint::from_shared(address.to_owned())
-        .map_err(|source| RootError::Address { address: address.to_owned(), source })?
+/// Connects when it is first asked. None where the address is no URI: such a leaf is not there.
+fn new_leaf(at: &Arc<LeafAddress>, connect_timeout: Duration) -> Option<Arc<LeafHandle>> {
+    let endpoint = match Endpoint::from_shared(at.address.clone()) {
+        Ok(endpoint) => endpoint,
+        Err(error) => {
+            let (group, leaf) = (&at.group, &at.leaf);
+            tracing::warn!(%group, %leaf, %error, "the leaf's address is not one");
+            return None;
+        }
+    };
+    let endpoint = endpoint
         .connect_timeout(connect_timeout)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(Duration::from_secs(10))
         .keep_alive_timeout(Duration::from_secs(5));
     let client = LeafServiceClient::new(endpoint.connect_lazy());
-    Ok(with_message_limits!(client, MessageLimits::INTERNAL.of_client()))
+    let client = with_message_limits!(client, MessageLimits::INTERNAL.of_client());
+    Some(Arc::new(LeafHandle { at: Arc::clone(at), client, state: LeafState::default() }))
 }

@@ -1,13 +1,51 @@
-use nautilus_proto::common::v1::PartitionLabel;
+use std::time::Duration;
+
+use nautilus_proto::common::v1::{PartitionLabel, SortKey};
+use nautilus_registry::layout::{GroupName, LeafName};
+use nautilus_types::{Class, PartitionId};
 use proptest::prelude::*;
 
 use super::*;
+use crate::answer::{AnswerProblem, SearchRules, check_search};
 
 const LIMIT: u32 = 5;
 const LEAVES: usize = 2;
+const RULES: SearchRules =
+    SearchRules { limit: LIMIT, scoring_leaves: LEAVES, are_statistics_given: false };
 
 fn part(partition: u32, indexes: &[u32]) -> Part {
-    Part { partition: PartitionId(partition), indexes: indexes.to_vec(), min_next_offset: 10 }
+    Part {
+        partition: PartitionId(partition),
+        indexes: indexes.to_vec(),
+        min_next_offset: 10,
+        changed_before_offset: 0,
+    }
+}
+
+fn source() -> Source {
+    let leaf = LeafAddress {
+        group: GroupName::new("a").expect("valid"),
+        leaf: LeafName::new("leaf-1").expect("valid"),
+        address: "http://leaf-1:1".into(),
+    };
+    let round_trip = Duration::from_micros(250);
+    Source { leaf: Arc::new(leaf), round_trip, attempts: Vec::new() }
+}
+
+/// Namespaces `n0`, `n1`, …
+fn namespaces(count: u32) -> Vec<NamespaceRef> {
+    let namespace = |n| NamespaceRef { name: format!("n{n}").into(), incarnation: 1 };
+    (0..count).map(namespace).collect()
+}
+
+fn gathered(parts: &[Part], outcomes: Vec<Outcome>, sort: Option<Sort>) -> SearchResponse {
+    let namespaces = namespaces(60);
+    let rules = Rules { namespaces: &namespaces, scoring_leaves: LEAVES, sort: sort.as_ref() };
+    gather(parts, outcomes, rules)
+}
+
+fn late() -> Failure {
+    Failure::new(Class::Deadline, "DEADLINE")
 }
 
 fn candidate(namespace_index: u32, id: &str) -> LeafCandidate {
@@ -17,6 +55,7 @@ fn candidate(namespace_index: u32, id: &str) -> LeafCandidate {
         length: 7,
         frequencies: vec![1, 0],
         local_score: 1.0,
+        sort_value: None,
     }
 }
 
@@ -35,7 +74,7 @@ fn answer(partition: u32) -> LeafAnswer {
 }
 
 fn answered(answer: LeafAnswer) -> Outcome {
-    Outcome::Answered { answer, leaf: "leaf-1".into(), round_trip: Duration::from_micros(250) }
+    Ok((answer, source()))
 }
 
 #[test]
@@ -43,27 +82,58 @@ fn answers_are_summed_and_indexes_put_back() {
     let parts = [part(1, &[2, 5]), part(3, &[0, 1])];
     let mut truncated = answer(3);
     truncated.truncated = true;
-    let gathered = gather(&parts, vec![answered(answer(1)), answered(truncated)], LIMIT, LEAVES);
-    let response = gathered.response;
+    let response = gathered(&parts, vec![answered(answer(1)), answered(truncated)], None);
     let indexes: Vec<_> = response.candidates.iter().map(|c| c.namespace_index).collect();
-    assert_eq!(indexes, [2, 5, 0, 1]);
+    assert_eq!(indexes, [0, 1, 2, 5], "equal scores and ids: by namespace");
     let statistics = response.statistics.expect("summed");
     assert_eq!((statistics.documents, statistics.total_length), (40, 600));
     assert_eq!(statistics.document_frequencies, [6, 0]);
     assert_eq!((response.total_hits, response.truncated), (6, true));
-    assert_eq!(response.answers[0].round_trip_us, 250);
-    assert!(response.failures.is_empty() && gathered.rejected.is_empty());
+    let of_first = &response.answers[0];
+    assert_eq!((of_first.round_trip_us, of_first.leaf.as_str()), (250, "leaf-1"));
+    assert_eq!((of_first.total_hits, of_first.candidates, of_first.truncated), (3, 2, false));
+    assert!(response.answers[1].truncated);
+    assert!(response.failures.is_empty());
 }
 
 #[test]
 fn a_failure_leaves_the_others() {
     let parts = [part(1, &[2, 5]), part(3, &[0, 1])];
-    let outcomes = vec![Outcome::Failed(Failure::deadline()), answered(answer(3))];
-    let response = gather(&parts, outcomes, LIMIT, LEAVES).response;
+    let response = gathered(&parts, vec![Err(late()), answered(answer(3))], None);
     assert_eq!(response.answers.len(), 1);
     assert_eq!(response.failures[0].partition, 1);
     assert_eq!(response.failures[0].reason, "DEADLINE");
     assert_eq!(response.total_hits, 3);
+}
+
+#[test]
+fn candidates_come_in_the_order_asked_for() {
+    let ordered = |sort: Option<(SortKey, bool)>| {
+        let candidate = |index, id: &str, local_score, sort_value| LeafCandidate {
+            local_score,
+            sort_value,
+            ..candidate(index, id)
+        };
+        let mut one = answer(1);
+        one.candidates = vec![
+            candidate(0, "a", 1.0, Some(5)),
+            candidate(1, "b", 3.0, None),
+            candidate(1, "c", 2.0, Some(-1)),
+        ];
+        let mut two = answer(3);
+        two.candidates = vec![candidate(0, "d", 2.0, Some(5)), candidate(0, "c", 2.0, Some(7))];
+        let sort = sort.map(|(key, ascending)| Sort { key: key.into(), ascending });
+        let parts = [part(1, &[0, 1]), part(3, &[2])];
+        let response = gathered(&parts, vec![answered(one), answered(two)], sort);
+        let id = |c: &Candidate| {
+            format!("{}{}", String::from_utf8_lossy(&c.document_id), c.namespace_index)
+        };
+        response.candidates.iter().map(id).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(ordered(None), "b1 c1 c2 d2 a0");
+    assert_eq!(ordered(Some((SortKey::Relevance, true))), "b1 c1 c2 d2 a0");
+    assert_eq!(ordered(Some((SortKey::Size, true))), "c1 a0 d2 c2 b1");
+    assert_eq!(ordered(Some((SortKey::Modified, false))), "c2 a0 d2 c1 b1");
 }
 
 #[test]
@@ -90,7 +160,7 @@ fn wrong_answers_are_rejected_with_the_reason() {
             AnswerProblem::Frequencies { found: 3, asked: 2 },
         ),
         (change(|a| a.statistics = None), statistics),
-        (change(|a| a.total_hits = 1), statistics),
+        (change(|a| a.candidates[0].local_score = f64::NAN), AnswerProblem::Score),
         (change(|a| a.total_hits = 21), statistics),
         (
             change(|a| a.statistics.iter_mut().for_each(|s| s.document_frequencies[0] = 21)),
@@ -112,12 +182,12 @@ fn wrong_answers_are_rejected_with_the_reason() {
     label(&mut old, |l| l.next_offset = 9);
     cases.push((old, AnswerProblem::TooOld { found: 9, asked: 10 }));
     for (answer, problem) in cases {
-        let gathered = gather(&[part(1, &[0, 1])], vec![answered(answer)], LIMIT, LEAVES);
-        assert_eq!(gathered.rejected, [(PartitionId(1), problem)]);
-        assert_eq!(gathered.response.failures[0].reason, "ANSWER_INVALID");
-        assert_eq!(gathered.response.total_hits, 0);
-        assert!(gathered.response.candidates.is_empty());
+        assert_eq!(check_search(&part(1, &[0, 1]), &RULES, &answer), Err(problem));
     }
+    // Given statistics are not those of what was found.
+    let given = SearchRules { are_statistics_given: true, ..RULES };
+    let more = change(|a| a.total_hits = 21);
+    assert_eq!(check_search(&part(1, &[0, 1]), &given, &more), Ok(()));
 }
 
 proptest! {
@@ -131,17 +201,19 @@ proptest! {
         let parts: Vec<_> = (0..).zip(&answers).map(|(n, _)| part(n, &[2 * n, 2 * n + 1])).collect();
         let outcomes = (0..).zip(&answers).map(|(n, &(fails, off, index, total, leaves, next))| {
             if fails {
-                return Outcome::Failed(Failure::deadline());
+                return Err(late());
             }
             let mut answer = answer(n + off / 3);
             answer.candidates[1].namespace_index = index;
             answer.candidates[0].frequencies = vec![1; leaves];
             answer.total_hits = total;
             answer.label.iter_mut().for_each(|label| label.next_offset = next);
+            check_search(&parts[usize::try_from(n).expect("few")], &RULES, &answer)
+                .map_err(|_| late())?;
             answered(answer)
         });
         let outcomes: Vec<_> = outcomes.collect();
-        let response = gather(&parts, outcomes, LIMIT, LEAVES).response;
+        let response = gathered(&parts, outcomes, None);
         let answered: Vec<_> = response.answers.iter()
             .map(|a| a.label.as_ref().expect("checked").partition).collect();
         let failed: Vec<_> = response.failures.iter().map(|f| f.partition).collect();

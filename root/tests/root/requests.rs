@@ -1,18 +1,24 @@
-//! A root over real connections, asked by a client, with leaves that do what a test tells them.
-
-mod fakes;
+//! What each request asks of the leaves and makes of their answers.
 
 use std::time::Duration;
 
-use fakes::{Cluster, FakeLeaf, grant, name, now_ms, reason_of, search_request};
 use nautilus_identity::Purpose;
+use nautilus_proto::common::v1::{DocumentFilter, Range, Sort, SortKey};
 use nautilus_proto::leaf::v1 as leaf;
-use nautilus_proto::root::v1::{FetchRequest, GetStatusRequest, ListRequest, MinOffset};
+use nautilus_proto::root::v1::{
+    FetchRequest, ListRequest, MinOffset, SearchRequest, SuggestRequest,
+};
+use nautilus_registry::layout::ReplicaState;
 use nautilus_service::RpcError;
 use nautilus_service::deadline::set_timeout;
-use nautilus_types::{Class, PartitionId};
-use tonic::{Code, Request, Status};
+use nautilus_types::Class;
+use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
+
+use crate::fakes::{
+    self, Cluster, FakeLeaf, failures, grant, name, now_ms, reason_of, search_request,
+    suggest_grant,
+};
 
 #[tokio::test]
 async fn a_search_asks_each_partition_for_its_namespaces_and_sums() {
@@ -63,15 +69,13 @@ async fn what_fails_is_named_and_the_rest_answers() {
         answer.label.iter_mut().for_each(|label| label.partition = 0);
     });
     let leaves = [(&sound, &[0_u32][..]), (&busy, &[1]), (&wrong, &[2])];
-    let mut cluster = Cluster::start(&leaves).await;
-    cluster.add_unreachable(3);
+    let cluster = Cluster::start(&leaves).await;
+    cluster.announce((fakes::GROUP, "gone"), 3, 1, ReplicaState::Serving).await;
     let scope: Vec<_> = (0..4).map(|p| name(p, 0)).collect();
     let response = cluster.client().search(search_request(&scope)).await;
     let response = response.expect("answered").into_inner();
-    let failures: Vec<_> =
-        response.failures.iter().map(|f| (f.partition, f.reason.as_str())).collect();
     assert_eq!(
-        failures,
+        failures(&response),
         [(1, "PARTITION_NOT_READY"), (2, "ANSWER_INVALID"), (3, "LEAF_UNAVAILABLE")]
     );
     assert_eq!(response.answers.len(), 1);
@@ -87,9 +91,7 @@ async fn a_leaf_that_hangs_costs_its_partition_and_not_the_answer() {
     let mut request = Request::new(search_request(&[name(0, 0), name(1, 0)]));
     set_timeout(&mut request, Duration::from_millis(400));
     let response = cluster.client().search(request).await.expect("in time").into_inner();
-    let failures: Vec<_> =
-        response.failures.iter().map(|f| (f.partition, f.reason.as_str())).collect();
-    assert_eq!(failures, [(1, "DEADLINE")]);
+    assert_eq!(failures(&response), [(1, "DEADLINE")]);
     assert_eq!(response.answers.len(), 1);
     hung.wait_all_cancelled().await;
     cluster.stop().await;
@@ -148,7 +150,7 @@ async fn wrong_requests_are_refused_before_any_leaf_is_asked() {
     let leaf = FakeLeaf::answering();
     let cluster = Cluster::start(&[(&leaf, &[0, 1, 2, 3])]).await;
     let sound = search_request(&["a"]);
-    let change = |change: fn(&mut nautilus_proto::root::v1::SearchRequest)| {
+    let change = |change: fn(&mut SearchRequest)| {
         let mut request = sound.clone();
         change(&mut request);
         request
@@ -197,8 +199,8 @@ async fn what_the_leaf_calls_the_callers_fault_is_the_whole_answer() {
 #[tokio::test]
 async fn fetched_documents_come_in_the_order_of_the_keys() {
     let (one, two) = (FakeLeaf::answering(), FakeLeaf::answering());
-    let mut cluster = Cluster::start(&[(&one, &[0]), (&two, &[1])]).await;
-    cluster.add_unreachable(2);
+    let cluster = Cluster::start(&[(&one, &[0]), (&two, &[1])]).await;
+    cluster.announce((fakes::GROUP, "gone"), 2, 1, ReplicaState::Serving).await;
     let [a, b, c] = [0, 1, 2].map(|partition| name(partition, 0));
     let (a, b, c) = (a.as_str(), b.as_str(), c.as_str());
     let keys = [(a, "1"), (b, "2"), (c, "3"), (a, "absent"), (b, "5")];
@@ -207,7 +209,7 @@ async fn fetched_documents_come_in_the_order_of_the_keys() {
         map_version: 1,
         keys: keys.iter().map(|(name, id)| fakes::key(name, id)).collect(),
         include_body: true,
-        min_offsets: Vec::new(),
+        ..FetchRequest::default()
     };
     let response = cluster.client().fetch(request).await.expect("answered").into_inner();
     let shown = |d: &leaf::FetchedDocument| d.found.then(|| d.title.clone());
@@ -222,8 +224,8 @@ async fn fetched_documents_come_in_the_order_of_the_keys() {
 #[tokio::test]
 async fn a_list_is_one_partitions_and_its_failure_the_answer() {
     let leaf = FakeLeaf::answering();
-    let mut cluster = Cluster::start(&[(&leaf, &[0])]).await;
-    cluster.add_unreachable(1);
+    let cluster = Cluster::start(&[(&leaf, &[0])]).await;
+    cluster.announce((fakes::GROUP, "gone"), 1, 1, ReplicaState::Serving).await;
     let request = |name: &str, after: &str| ListRequest {
         grant: grant(&[name], Purpose::List, None, now_ms() + 5_000),
         map_version: 1,
@@ -253,31 +255,98 @@ async fn a_list_is_one_partitions_and_its_failure_the_answer() {
 }
 
 #[tokio::test]
-async fn status_names_every_partition_once() {
-    let leaf = FakeLeaf::answering();
-    let mut cluster = Cluster::start(&[(&leaf, &[0, 2])]).await;
-    cluster.add_unreachable(1);
-    let status = cluster.client().get_status(GetStatusRequest {}).await.expect("answered");
-    let status = status.into_inner();
-    let served: Vec<_> =
-        status.partitions.iter().map(|p| p.label.as_ref().map(|l| l.partition)).collect();
-    assert_eq!(served, [Some(0), Some(2)]);
-    let failures: Vec<_> =
-        status.failures.iter().map(|f| (f.partition, f.reason.as_str())).collect();
-    assert_eq!(failures, [(1, "LEAF_UNAVAILABLE"), (3, "PARTITION_UNASSIGNED")]);
+async fn what_narrows_a_search_goes_to_each_leaf_unchanged() {
+    let leaf = FakeLeaf::changing(|answer| {
+        for (value, candidate) in (1..).zip(&mut answer.candidates) {
+            candidate.sort_value = Some(value);
+        }
+        // Given statistics come back as they went, and may be below what was found.
+        answer.statistics.iter_mut().for_each(|s| (s.documents, s.total_length) = (0, 0));
+        answer.truncated = true;
+    });
+    let cluster = Cluster::start(&[(&leaf, &[0, 1, 2, 3])]).await;
+    let scope = [name(0, 0), name(1, 0), name(0, 1)];
+    let mut request = search_request(&scope);
+    let size = Range { min: Some(5), max: None };
+    request.filter = Some(DocumentFilter { size_bytes: Some(size), ..DocumentFilter::default() });
+    request.sort = Some(Sort { key: SortKey::Size.into(), ascending: false });
+    request.after = Some(leaf::Cursor { sort_value: Some(9), ..leaf::Cursor::default() });
+    request.statistics =
+        Some(leaf::Statistics { documents: 7, total_length: 70, document_frequencies: vec![1, 2] });
+    request.changed_before = vec![
+        MinOffset { partition: 1, next_offset: 40 },
+        MinOffset { partition: 1, next_offset: 30 },
+    ];
+    let response = cluster.client().search(request.clone()).await.expect("answered").into_inner();
+    let mut asked = leaf.searches();
+    asked.sort_by_key(|asked| asked.context.as_ref().map(|context| context.partition));
+    assert_eq!(asked.iter().map(|a| a.changed_before_offset).collect::<Vec<_>>(), [0, 30]);
+    for asked in &asked {
+        assert_eq!(
+            (&asked.filter, &asked.sort, &asked.after, &asked.statistics),
+            (&request.filter, &request.sort, &request.after, &request.statistics)
+        );
+    }
+    let values: Vec<_> = response.candidates.iter().map(|c| c.sort_value).collect();
+    assert_eq!(values, [Some(2), Some(1), Some(1)], "largest first");
+    let [first, second] = response.answers.as_slice() else { panic!("two partitions") };
+    assert_eq!((first.total_hits, first.candidates, first.truncated), (2, 2, true));
+    assert_eq!((second.total_hits, second.candidates), (1, 1));
+    assert_eq!(first.replica_group, fakes::GROUP);
+    assert!(first.attempts.is_empty(), "nobody asked to explain");
+    let stages: Vec<_> = response.stages.iter().map(|stage| stage.name.as_str()).collect();
+    assert_eq!(stages, ["verify", "route", "fan_out", "gather"]);
+
+    let changes: [fn(&mut SearchRequest); 2] = [
+        |r| r.sort = Some(Sort { key: 99, ascending: true }),
+        |r| r.statistics.iter_mut().for_each(|s| s.document_frequencies.clear()),
+    ];
+    for change in changes {
+        let mut wrong = request.clone();
+        change(&mut wrong);
+        let status = cluster.client().search(wrong).await.expect_err("wrong");
+        assert_eq!(
+            (status.code(), &*reason_of(&status)),
+            (Code::InvalidArgument, "ARGUMENT_INVALID")
+        );
+    }
     cluster.stop().await;
 }
 
 #[tokio::test]
-async fn routes_are_swapped_whole() {
-    let (old, new) = (FakeLeaf::answering(), FakeLeaf::failing(|| Status::internal("new")));
-    let mut cluster = Cluster::start(&[(&old, &[0])]).await;
-    let request = search_request(&[name(0, 0)]);
-    let response = cluster.client().search(request.clone()).await.expect("answered");
-    assert_eq!(response.into_inner().answers.len(), 1);
-    cluster.move_to(PartitionId(0), &new).await;
-    let response = cluster.client().search(request).await.expect("answered").into_inner();
-    assert_eq!(response.failures[0].reason, "LEAF_ERROR");
-    assert_eq!((old.searches().len(), new.searches().len()), (1, 1));
+async fn suggestions_are_summed_ordered_and_cut() {
+    let (one, two) = (FakeLeaf::answering(), FakeLeaf::answering());
+    one.suggest(&[("fox", 5), ("foal", 4), ("fog", 1)]);
+    two.suggest(&[("fog", 8), ("foal", 1), ("foe", 5)]);
+    let cluster = Cluster::start(&[(&one, &[0]), (&two, &[1])]).await;
+    let scope = [name(0, 0), name(1, 0), name(2, 0)];
+    let request = SuggestRequest {
+        grant: suggest_grant(&scope, "fo"),
+        map_version: 1,
+        namespaces: scope.iter().map(|name| fakes::namespace(name)).collect(),
+        prefix: "fo".into(),
+        fields: 7,
+        limit: 3,
+        ..SuggestRequest::default()
+    };
+    let response = cluster.client().suggest(request.clone()).await.expect("answered").into_inner();
+    let words: Vec<_> =
+        response.suggestions.iter().map(|s| (s.token.as_str(), s.documents)).collect();
+    assert_eq!(words, [("fog", 9), ("foal", 5), ("foe", 5)]);
+    assert_eq!(response.answers.len(), 2);
+    assert_eq!(response.failures[0].partition, 2);
+
+    // A word that does not begin as asked could be anybody's.
+    two.suggest(&[("other", 8)]);
+    let response = cluster.client().suggest(request.clone()).await.expect("answered").into_inner();
+    let reasons: Vec<_> = response.failures.iter().map(|f| f.reason.as_str()).collect();
+    assert_eq!(reasons, ["ANSWER_INVALID", "PARTITION_UNASSIGNED"]);
+
+    let other = SuggestRequest { prefix: "f".into(), ..request };
+    let status = cluster.client().suggest(other).await.expect_err("another prefix");
+    assert_eq!(
+        (status.code(), &*reason_of(&status)),
+        (Code::PermissionDenied, "GRANT_QUERY_WRONG")
+    );
     cluster.stop().await;
 }

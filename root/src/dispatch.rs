@@ -1,0 +1,214 @@
+//! Asks one partition until it has answered or its chances are used up.
+//!
+//! ```text
+//! choice ─► first request ──┬─ answered ─► checked, fenced ─► done, the others are dropped
+//!                           ├─ slow ─────► hedge: one more replica, within the hedge budget
+//!                           └─ failed ───► retry: one more replica, within the retry budget;
+//!                                          without one, a short wait for the routing table to change
+//! ```
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use nautilus_proto::root::v1::Attempt;
+use nautilus_registry::layout::GroupName;
+use nautilus_service::{Clock, Deadline};
+use nautilus_types::PartitionId;
+use tonic::Status;
+
+use crate::answer::{AnswerProblem, Labelled};
+use crate::budget::TokenBucket;
+use crate::call::{CallError, Timed};
+use crate::config::Dispatching;
+use crate::failure::Failure;
+use crate::hedge::{self, LatencyWindow};
+use crate::metrics::{HedgeResult, RootMetrics};
+use crate::plan::Part;
+use crate::router::{Leaf, Routed, Router};
+use crate::routing::LeafAddress;
+use crate::work::WorkCounter;
+
+mod asking;
+mod attempt;
+
+use asking::{Asking, Settled};
+
+/// What leaves are asked for. Times of one kind say nothing of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Operation {
+    Search,
+    Suggest,
+    Fetch,
+    List,
+}
+
+impl Operation {
+    /// Whether a second request may go out for a slow one. A list is long and nobody waits for it.
+    fn may_hedge(self) -> bool {
+        match self {
+            Self::Search | Self::Suggest | Self::Fetch => true,
+            Self::List => false,
+        }
+    }
+}
+
+/// What is asked of one partition, whoever answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    pub(crate) operation: Operation,
+    pub(crate) part: &'a Part,
+    /// Only replicas of this group.
+    pub(crate) group: Option<&'a GroupName>,
+    pub(crate) deadline: Deadline,
+    /// When the caller's request began.
+    pub(crate) began: Instant,
+}
+
+/// An answer, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Answered<T> {
+    pub(crate) answer: T,
+    pub(crate) from: Arc<LeafAddress>,
+    pub(crate) round_trip: Duration,
+    /// Every request that was sent, in order.
+    pub(crate) attempts: Vec<Attempt>,
+}
+
+/// What became of one partition's part; an error is a refusal of the whole request.
+pub(crate) type Dispatched<T> = Result<Result<Answered<T>, Failure>, Box<Status>>;
+
+/// Sends requests to replicas.
+#[derive(Debug)]
+pub(crate) struct Dispatcher {
+    pub(crate) router: Arc<Router>,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: RootMetrics,
+    /// Requests to leaves under way.
+    pub(crate) attempts: WorkCounter,
+    config: Dispatching,
+    budgets: Mutex<Budgets>,
+    windows: Mutex<BTreeMap<(Operation, PartitionId), LatencyWindow>>,
+}
+
+#[derive(Debug)]
+struct Budgets {
+    retry: TokenBucket,
+    hedge: TokenBucket,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(
+        config: Dispatching,
+        router: Arc<Router>,
+        clock: Clock,
+        metrics: RootMetrics,
+    ) -> Self {
+        let budgets = Budgets {
+            retry: TokenBucket::new(config.retry_budget_percent, config.retry_burst),
+            hedge: TokenBucket::new(config.hedge_budget_percent, config.hedge_burst),
+        };
+        Self {
+            router,
+            clock,
+            metrics,
+            attempts: WorkCounter::default(),
+            config,
+            budgets: Mutex::new(budgets),
+            windows: Mutex::default(),
+        }
+    }
+
+    /// Asks the replicas of one partition. `send` sends the message to one leaf; `check` says whether
+    /// what came back is an answer. Dropping the future cancels whatever is under way.
+    pub(crate) async fn ask<T, S, F, C>(&self, ask: Ask<'_>, send: S, check: C) -> Dispatched<T>
+    where
+        T: Labelled,
+        S: Fn(Leaf) -> F,
+        F: Future<Output = Sent<T>>,
+        C: Fn(&T) -> Result<(), AnswerProblem>,
+    {
+        self.earn();
+        let mut asking = Asking::new(self, ask);
+        let mut running = FuturesUnordered::new();
+        let mut failure = None;
+        let hedge_timer = tokio::time::sleep(Duration::MAX);
+        tokio::pin!(hedge_timer);
+        let mut may_hedge = false;
+        loop {
+            if running.is_empty() {
+                let Some((number, routed)) = asking.next(failure.as_ref()).await else {
+                    return Ok(Err(failure.unwrap_or_else(|| asking.nobody())));
+                };
+                if number == 0
+                    && let Some(delay) = self.hedge_delay(&ask)
+                {
+                    may_hedge = true;
+                    hedge_timer.as_mut().reset(tokio::time::Instant::now() + delay);
+                }
+                running.push(self.attempt(ask, number, routed, &send, &check));
+            }
+            tokio::select! {
+                biased;
+                Some((number, result)) = running.next() => match asking.settle(number, result) {
+                    Settled::Answered(answered) => return Ok(Ok(answered)),
+                    Settled::Refused(status) => return Err(status),
+                    Settled::Failed(failed) => failure = Some(failed),
+                },
+                () = &mut hedge_timer, if may_hedge => {
+                    may_hedge = false;
+                    if let Some((number, routed)) = asking.hedge() {
+                        running.push(self.attempt(ask, number, routed, &send, &check));
+                    }
+                }
+            }
+        }
+    }
+
+    fn budgets(&self) -> MutexGuard<'_, Budgets> {
+        self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn earn(&self) {
+        let mut budgets = self.budgets();
+        budgets.retry.earn();
+        budgets.hedge.earn();
+    }
+
+    fn may_retry(&self) -> bool {
+        self.budgets().retry.spend()
+    }
+
+    fn may_hedge(&self) -> bool {
+        let may = self.budgets().hedge.spend();
+        self.metrics.hedge(if may { HedgeResult::Sent } else { HedgeResult::Denied });
+        may
+    }
+
+    fn window<R>(&self, ask: &Ask<'_>, with: impl FnOnce(&mut LatencyWindow) -> R) -> R {
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        with(windows.entry((ask.operation, ask.part.partition)).or_default())
+    }
+
+    fn hedge_delay(&self, ask: &Ask<'_>) -> Option<Duration> {
+        let (mode, delay_min) = (self.config.hedge_mode, self.config.hedge_delay_min);
+        let is_wanted = ask.operation.may_hedge();
+        let delay = || self.window(ask, |window| hedge::delay(mode, window, delay_min));
+        is_wanted.then(delay).flatten()
+    }
+
+    /// The replicas of the part that may be asked at the moment.
+    fn routable(&self, ask: &Ask<'_>) -> Vec<Routed> {
+        let is_live = self.router.is_registry_live();
+        let routes = self.router.routes();
+        let all = routes.routable(ask.part.partition, is_live);
+        all.filter(|routed| ask.group.is_none_or(|group| *group == routed.replica.at.group))
+            .collect()
+    }
+}
+
+/// What the client library gives back.
+pub(crate) type Sent<T> = Result<Timed<T>, CallError>;

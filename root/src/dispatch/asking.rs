@@ -1,0 +1,256 @@
+//! The course of one partition's part: who was asked, who is asked next, and how it ends.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nautilus_proto::root::v1::Attempt;
+use nautilus_service::deadline::HOP_MARGIN;
+use nautilus_types::Class;
+use tonic::Status;
+
+use super::{Answered, Ask, Dispatcher, Sent};
+use crate::call::{CallError, Timed};
+use crate::choice::{Availability, Prospect, Reason, choose};
+use crate::failure::{Failure, PARTITION_NOT_SERVED, PARTITION_UNASSIGNED, ROUTING_UNKNOWN};
+use crate::metrics::{HedgeResult, RetryResult};
+use crate::router::Routed;
+use crate::routing::Replica;
+use crate::stages::micros;
+
+/// What an ended attempt means for the part.
+pub(super) enum Settled<T> {
+    Answered(Answered<T>),
+    Failed(Failure),
+    /// Every other leaf would say the same: this ends the whole request.
+    Refused(Box<Status>),
+}
+
+/// A request that was sent.
+struct Tried {
+    routed: Routed,
+    reason: Reason,
+    started: Instant,
+    /// How it ended, and after what time.
+    ended: Option<(String, Duration)>,
+}
+
+/// The part's course so far.
+pub(super) struct Asking<'a> {
+    dispatcher: &'a Dispatcher,
+    ask: Ask<'a>,
+    tried: Vec<Tried>,
+    /// The replicas there were when the first choice was made.
+    seen: Vec<Arc<Replica>>,
+    has_retried: bool,
+    has_waited: bool,
+}
+
+impl<'a> Asking<'a> {
+    pub(super) fn new(dispatcher: &'a Dispatcher, ask: Ask<'a>) -> Self {
+        Self {
+            dispatcher,
+            ask,
+            tried: Vec::new(),
+            seen: Vec::new(),
+            has_retried: false,
+            has_waited: false,
+        }
+    }
+
+    /// Whom to ask when nothing is under way: the first, or after `failure` another. None ends it.
+    pub(super) async fn next(&mut self, failure: Option<&Failure>) -> Option<(usize, Routed)> {
+        if let Some(failure) = failure {
+            if self.has_retried || !failure.is_retryable() || !self.has_time() {
+                return None;
+            }
+            self.has_retried = true;
+        }
+        let mut candidates = self.untried();
+        if candidates.is_empty() {
+            candidates = self.changed().await?;
+        }
+        if failure.is_some() && !self.dispatcher.may_retry() {
+            self.dispatcher.metrics.retry(RetryResult::Denied);
+            return None;
+        }
+        let (routed, chosen) = self.choose(&candidates)?;
+        let reason = match (failure, self.ask.group) {
+            (Some(_), _) => Reason::Retry,
+            (None, Some(_)) => Reason::Asked,
+            (None, None) => chosen,
+        };
+        if reason == Reason::Retry {
+            self.dispatcher.metrics.retry(RetryResult::Sent);
+        }
+        Some(self.start(routed, reason))
+    }
+
+    /// A second replica for the one that is slow, if there is a sound one and the budget allows it.
+    pub(super) fn hedge(&mut self) -> Option<(usize, Routed)> {
+        let is_sound = |(_, prospect): &(Routed, Prospect)| {
+            prospect.availability != Availability::Unavailable && !prospect.is_behind
+        };
+        let mut candidates = self.untried();
+        candidates.retain(is_sound);
+        if candidates.is_empty() || !self.has_time() || !self.dispatcher.may_hedge() {
+            return None;
+        }
+        let (routed, _) = self.choose(&candidates)?;
+        Some(self.start(routed, Reason::Hedge))
+    }
+
+    /// Takes the end of attempt `number`.
+    pub(super) fn settle<T>(&mut self, number: usize, result: Sent<T>) -> Settled<T> {
+        let now = self.dispatcher.clock.now();
+        let outcome = match &result {
+            Ok(_) => "OK".to_owned(),
+            Err(CallError::Failed(failure)) => failure.reason.clone(),
+            Err(CallError::Refused(_)) => "REFUSED".to_owned(),
+        };
+        let Some(tried) = self.tried.get_mut(number) else {
+            return Settled::Failed(self.nobody());
+        };
+        let elapsed = now.saturating_duration_since(tried.started);
+        tried.ended = Some((outcome, elapsed));
+        let (reason, from) = (tried.reason, Arc::clone(&tried.routed.replica.at));
+        match result {
+            Ok(Timed { answer, round_trip }) => {
+                self.note_won(reason, elapsed, now);
+                let attempts = self.to_proto(now);
+                Settled::Answered(Answered { answer, from, round_trip, attempts })
+            }
+            Err(CallError::Refused(status)) => Settled::Refused(status),
+            Err(CallError::Failed(failure)) => {
+                if reason == Reason::Retry {
+                    self.dispatcher.metrics.retry(RetryResult::Failed);
+                }
+                if failure.class == Class::Deadline {
+                    self.measured([elapsed]);
+                }
+                Settled::Failed(failure)
+            }
+        }
+    }
+
+    /// The failure of a part that nobody could be asked for.
+    pub(super) fn nobody(&self) -> Failure {
+        let table = &self.dispatcher.router.routes().table;
+        let reason = if table.revision.is_none() {
+            ROUTING_UNKNOWN
+        } else if table.assigned.contains(&self.ask.part.partition) {
+            PARTITION_NOT_SERVED
+        } else {
+            PARTITION_UNASSIGNED
+        };
+        Failure::new(Class::Unavailable, reason)
+    }
+
+    fn note_won(&self, reason: Reason, elapsed: Duration, now: Instant) {
+        let metrics = &self.dispatcher.metrics;
+        match reason {
+            Reason::Hedge => metrics.hedge(HedgeResult::Won),
+            Reason::Retry => metrics.retry(RetryResult::Won),
+            Reason::Only | Reason::Fastest | Reason::Explore | Reason::Asked => {}
+        }
+        let was_hedged = self.tried.iter().any(|tried| tried.reason == Reason::Hedge);
+        if was_hedged && reason != Reason::Hedge {
+            metrics.hedge(HedgeResult::Wasted);
+        }
+        // Those that lost would have taken at least this long.
+        let lost = self.tried.iter().filter(|tried| tried.ended.is_none());
+        let lost = lost.map(|tried| now.saturating_duration_since(tried.started));
+        self.measured(lost.chain([elapsed]));
+    }
+
+    fn measured(&self, times: impl IntoIterator<Item = Duration>) {
+        self.dispatcher.window(&self.ask, |window| {
+            times.into_iter().for_each(|elapsed| window.add(elapsed));
+        });
+    }
+
+    fn has_time(&self) -> bool {
+        self.ask.deadline.remaining(self.dispatcher.clock.now()) > HOP_MARGIN * 2
+    }
+
+    fn prospects(&self, routable: Vec<Routed>) -> Vec<(Routed, Prospect)> {
+        let now = self.dispatcher.clock.now();
+        let (partition, min) = (self.ask.part.partition, self.ask.part.min_next_offset);
+        let with_prospect = |routed: Routed| {
+            let standing = routed.replica.standing;
+            let prospect = routed.leaf.state.prospect(partition, standing, min, now);
+            (routed, prospect)
+        };
+        routable.into_iter().map(with_prospect).collect()
+    }
+
+    /// Those that were not asked yet.
+    fn untried(&mut self) -> Vec<(Routed, Prospect)> {
+        let mut routable = self.dispatcher.routable(&self.ask);
+        if self.tried.is_empty() {
+            self.seen = routable.iter().map(|routed| Arc::clone(&routed.replica)).collect();
+        }
+        let is_tried = |routed: &Routed| {
+            self.tried.iter().any(|tried| tried.routed.replica.at == routed.replica.at)
+        };
+        routable.retain(|routed| !is_tried(routed));
+        self.prospects(routable)
+    }
+
+    /// Waits a moment for the partition's replicas to become others than those seen, and gives them
+    /// all: one that came back may be among them. Only once; none if nothing changes.
+    async fn changed(&mut self) -> Option<Vec<(Routed, Prospect)>> {
+        if std::mem::replace(&mut self.has_waited, true) {
+            return None;
+        }
+        let now = self.dispatcher.clock.now();
+        let left = self.ask.deadline.for_next_hop(now, HOP_MARGIN * 2)?;
+        let mut changes = self.dispatcher.router.subscribe();
+        let seen = &self.seen;
+        let differ = || {
+            let routable = self.dispatcher.routable(&self.ask);
+            let replicas = routable.iter().map(|routed| &routed.replica);
+            (!routable.is_empty() && !replicas.eq(seen.iter())).then_some(routable)
+        };
+        let waited = async {
+            loop {
+                if let Some(routable) = differ() {
+                    return Some(routable);
+                }
+                changes.changed().await.ok()?;
+            }
+        };
+        let pause = self.dispatcher.config.retry_pause.min(left);
+        let routable = tokio::time::timeout(pause, waited).await.ok()??;
+        Some(self.prospects(routable))
+    }
+
+    fn choose(&self, candidates: &[(Routed, Prospect)]) -> Option<(Routed, Reason)> {
+        let prospects: Vec<Prospect> = candidates.iter().map(|(_, prospect)| *prospect).collect();
+        let (index, reason) = choose(&prospects, rand::random())?;
+        candidates.get(index).map(|(routed, _)| (routed.clone(), reason))
+    }
+
+    fn start(&mut self, routed: Routed, reason: Reason) -> (usize, Routed) {
+        let started = self.dispatcher.clock.now();
+        self.tried.push(Tried { routed: routed.clone(), reason, started, ended: None });
+        (self.tried.len() - 1, routed)
+    }
+
+    fn to_proto(&self, now: Instant) -> Vec<Attempt> {
+        let began = self.ask.began;
+        let attempt = |tried: &Tried| {
+            let cancelled =
+                || ("CANCELLED".to_owned(), now.saturating_duration_since(tried.started));
+            let (outcome, duration) = tried.ended.clone().unwrap_or_else(cancelled);
+            Attempt {
+                leaf: tried.routed.replica.at.leaf.to_string(),
+                replica_group: tried.routed.replica.at.group.to_string(),
+                reason: tried.reason.name().to_owned(),
+                outcome,
+                start_us: micros(tried.started.saturating_duration_since(began)),
+                duration_us: micros(duration),
+            }
+        };
+        self.tried.iter().map(attempt).collect()
+    }
+}

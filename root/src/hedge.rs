@@ -1,0 +1,158 @@
+//! When a second request goes out for a slow one. Pure.
+//!
+//! "After percentile": once the first has taken longer than 95 of 100 usually do (Dean and Barroso,
+//! *The Tail at Scale*, CACM 56(2), 2013). A token bucket bounds how many there are.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// When second requests are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HedgeMode {
+    /// After the time within which most answers come.
+    #[default]
+    AfterPercentile,
+    /// Never.
+    Off,
+}
+
+/// Answers seen before the percentile is believed.
+const SAMPLES_MIN: u32 = 32;
+/// At this many all counts are halved, so that the last few hundred answers decide.
+const SAMPLES_MAX: u32 = 512;
+/// Waited for while the percentile is not believed.
+const DELAY_UNKNOWN: Duration = Duration::from_millis(50);
+/// Which percentile.
+const PERCENT: u32 = 95;
+
+/// Upper bounds of the buckets grow by a quarter of a doubling from here.
+const SMALLEST_US: u64 = 64;
+/// Four for each doubling: to about 67 s.
+const BUCKETS: usize = 81;
+
+/// How long the answers of one partition took lately, as counts by logarithmic buckets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LatencyWindow {
+    counts: [u32; BUCKETS],
+    total: u32,
+}
+
+impl Default for LatencyWindow {
+    fn default() -> Self {
+        Self { counts: [0; BUCKETS], total: 0 }
+    }
+}
+
+impl LatencyWindow {
+    /// An answer took `elapsed`, or was given up after it.
+    pub fn add(&mut self, elapsed: Duration) {
+        if self.total >= SAMPLES_MAX {
+            self.counts.iter_mut().for_each(|count| *count /= 2);
+            self.total = self.counts.iter().sum();
+        }
+        if let Some(count) = self.counts.get_mut(bucket_of(elapsed)) {
+            *count += 1;
+            self.total += 1;
+        }
+    }
+
+    /// The time within which 95 of 100 came, rounded up by at most a quarter; none before there are
+    /// enough.
+    #[must_use]
+    pub fn percentile(&self) -> Option<Duration> {
+        if self.total < SAMPLES_MIN {
+            return None;
+        }
+        let needed = (u64::from(self.total) * u64::from(PERCENT)).div_ceil(100);
+        let mut seen = 0_u64;
+        for (bucket, count) in self.counts.iter().enumerate() {
+            seen += u64::from(*count);
+            if seen >= needed {
+                return Some(upper_bound(bucket));
+            }
+        }
+        None
+    }
+}
+
+/// How long to wait for an answer before a second request; none = for ever.
+#[must_use]
+pub fn delay(mode: HedgeMode, window: &LatencyWindow, delay_min: Duration) -> Option<Duration> {
+    match mode {
+        HedgeMode::Off => None,
+        HedgeMode::AfterPercentile => {
+            Some(window.percentile().unwrap_or(DELAY_UNKNOWN).max(delay_min))
+        }
+    }
+}
+
+fn bucket_of(elapsed: Duration) -> usize {
+    let us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX).max(1);
+    (0..BUCKETS - 1).find(|&bucket| us <= upper_bound_us(bucket)).unwrap_or(BUCKETS - 1)
+}
+
+fn upper_bound(bucket: usize) -> Duration {
+    Duration::from_micros(upper_bound_us(bucket))
+}
+
+/// 64, 80, 96, 112, 128, 160, … microseconds.
+fn upper_bound_us(bucket: usize) -> u64 {
+    let doubled = SMALLEST_US << (bucket / 4);
+    let quarters = u64::try_from(bucket % 4).unwrap_or(0);
+    doubled + doubled / 4 * quarters
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn window(samples: impl IntoIterator<Item = Duration>) -> LatencyWindow {
+        let mut window = LatencyWindow::default();
+        samples.into_iter().for_each(|elapsed| window.add(elapsed));
+        window
+    }
+
+    #[test]
+    fn few_answers_say_nothing() {
+        let few = window(vec![MS; 31]);
+        assert_eq!(few.percentile(), None);
+        assert_eq!(delay(HedgeMode::AfterPercentile, &few, MS * 2), Some(DELAY_UNKNOWN));
+        assert_eq!(delay(HedgeMode::Off, &few, MS * 2), None);
+    }
+
+    #[test]
+    fn the_delay_has_a_floor() {
+        let fast = window(vec![MS / 10; 100]);
+        assert_eq!(delay(HedgeMode::AfterPercentile, &fast, MS * 2), Some(MS * 2));
+        let slow = window(vec![MS * 20; 100]);
+        let delay = delay(HedgeMode::AfterPercentile, &slow, MS * 2).expect("on");
+        assert!((MS * 20..MS * 25).contains(&delay), "{delay:?}");
+    }
+
+    #[test]
+    fn what_was_long_ago_is_forgotten() {
+        let samples = std::iter::repeat_n(MS * 500, 512).chain(std::iter::repeat_n(MS, 5_000));
+        assert!(window(samples).percentile().expect("enough") < MS * 2);
+    }
+
+    proptest! {
+        /// At least 95 of 100 are within the percentile, and it is at most a quarter above the exact one.
+        #[test]
+        fn the_percentile_is_that_of_the_samples(
+            mut us in proptest::collection::vec(1..60_000_000_u64, 32..512),
+        ) {
+            let found = window(us.iter().map(|&us| Duration::from_micros(us)));
+            let found = found.percentile().expect("enough").as_micros();
+            us.sort_unstable();
+            let exact = us[(us.len() * 95).div_ceil(100) - 1];
+            prop_assert!(found >= u128::from(exact));
+            prop_assert!(found <= u128::from(exact.max(SMALLEST_US)) * 5 / 4 + 1);
+        }
+    }
+}

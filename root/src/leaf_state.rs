@@ -1,0 +1,204 @@
+//! What this root knows of one leaf between requests: its last status, its record, whether it is there.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nautilus_proto::leaf::v1::{LeafStatus, ReplicaStatus};
+use nautilus_types::PartitionId;
+
+use crate::choice::{Availability, Probation, Prospect, ReplicaRecord};
+use crate::routing::Standing;
+
+/// How a request to a leaf ended, as far as the leaf is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It answered.
+    Answered,
+    /// Nobody waited any more.
+    Abandoned,
+    /// The replica failed in a way that the next request would meet too.
+    ReplicaFailed,
+    /// The connection failed.
+    ConnectionFailed,
+    /// It said something that tells nothing of its health.
+    Refused,
+}
+
+/// A leaf's state; every access is short and holds no other lock.
+#[derive(Debug, Default)]
+pub(crate) struct LeafState {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    records: BTreeMap<PartitionId, ReplicaRecord>,
+    in_flight: u32,
+    connection: Probation,
+    replicas: BTreeMap<PartitionId, ReplicaStatus>,
+    reported_in_flight: u32,
+    /// None = it was never heard of.
+    is_reachable: Option<bool>,
+}
+
+impl LeafState {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its replica of `partition` as it looks at `now` to a request that must see `min_next_offset`.
+    pub(crate) fn prospect(
+        &self,
+        partition: PartitionId,
+        standing: Standing,
+        min_next_offset: u64,
+        now: Instant,
+    ) -> Prospect {
+        let inner = self.inner();
+        let record = inner.records.get(&partition).copied().unwrap_or_default();
+        let status = inner.replicas.get(&partition);
+        let is_stopped = status.is_some_and(|status| !answers_searches(&status.state));
+        let availability = if inner.is_reachable == Some(false) || is_stopped {
+            Availability::Unavailable
+        } else {
+            record.availability(now).max(inner.connection.availability(now))
+        };
+        Prospect {
+            availability,
+            standing,
+            is_behind: status.is_some_and(|status| status.applied_offset < min_next_offset),
+            latency: record.latency(),
+            in_flight: inner.in_flight.max(inner.reported_in_flight),
+        }
+    }
+
+    /// A request goes to `partition`.
+    pub(crate) fn started(&self, partition: PartitionId) {
+        let mut inner = self.inner();
+        inner.in_flight = inner.in_flight.saturating_add(1);
+        inner.records.entry(partition).or_default().started();
+    }
+
+    /// That request ended.
+    pub(crate) fn ended(&self, partition: PartitionId, end: End, elapsed: Duration, now: Instant) {
+        let mut inner = self.inner();
+        inner.in_flight = inner.in_flight.saturating_sub(1);
+        let record = inner.records.entry(partition).or_default();
+        match end {
+            End::Answered => {
+                record.succeeded(elapsed);
+                inner.connection.succeeded();
+            }
+            End::Abandoned => record.abandoned(elapsed),
+            End::ReplicaFailed => record.failed(now),
+            End::ConnectionFailed => {
+                record.ended();
+                inner.connection.failed(now);
+            }
+            End::Refused => record.ended(),
+        }
+    }
+
+    /// An answer showed every record of `partition` below `next_offset`.
+    pub(crate) fn showed(&self, partition: PartitionId, next_offset: u64) {
+        if let Some(status) = self.inner().replicas.get_mut(&partition) {
+            status.applied_offset = status.applied_offset.max(next_offset);
+        }
+    }
+
+    /// The leaf said how it is.
+    pub(crate) fn reported(&self, status: LeafStatus) {
+        let mut inner = self.inner();
+        if inner.is_reachable != Some(true) {
+            inner.is_reachable = Some(true);
+            inner.connection.succeeded();
+        }
+        inner.reported_in_flight = status.in_flight;
+        let by_partition = |status: ReplicaStatus| (PartitionId(status.partition), status);
+        inner.replicas = status.replicas.into_iter().map(by_partition).collect();
+    }
+
+    /// The connection to the leaf is gone. Returns whether that is new.
+    pub(crate) fn lost(&self) -> bool {
+        let mut inner = self.inner();
+        inner.reported_in_flight = 0;
+        inner.is_reachable.replace(false) != Some(false)
+    }
+
+    /// Whether the leaf is heard of.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.inner().is_reachable == Some(true)
+    }
+
+    /// What it last said of its replicas.
+    pub(crate) fn replicas(&self) -> BTreeMap<PartitionId, ReplicaStatus> {
+        self.inner().replicas.clone()
+    }
+
+    /// Requests of this root that it has to finish.
+    #[cfg(test)]
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.inner().in_flight
+    }
+}
+
+fn answers_searches(state: &str) -> bool {
+    matches!(state, "SERVING" | "DRAINING")
+}
+
+#[cfg(test)]
+mod tests {
+    use nautilus_service::Clock;
+
+    use super::*;
+
+    const P: PartitionId = PartitionId(3);
+    const MS: Duration = Duration::from_millis(1);
+
+    fn status(state: &str, applied_offset: u64) -> LeafStatus {
+        let replica = ReplicaStatus {
+            partition: P.0,
+            state: state.into(),
+            applied_offset,
+            ..ReplicaStatus::default()
+        };
+        LeafStatus { replicas: vec![replica], in_flight: 7, ..LeafStatus::default() }
+    }
+
+    #[test]
+    fn what_the_leaf_reports_counts() {
+        let (state, now) = (LeafState::default(), Clock::system().now());
+        let prospect = |min| state.prospect(P, Standing::Serving, min, now);
+        assert_eq!(prospect(9).availability, Availability::Available, "nothing is known");
+        state.reported(status("SERVING", 5));
+        assert_eq!((prospect(5).is_behind, prospect(6).is_behind), (false, true));
+        assert_eq!(prospect(0).in_flight, 7);
+        state.showed(P, 6);
+        assert!(!prospect(6).is_behind);
+        state.reported(status("FAILED", 6));
+        assert_eq!(prospect(0).availability, Availability::Unavailable);
+        state.reported(status("DRAINING", 6));
+        assert!(state.lost() && !state.lost());
+        assert_eq!(prospect(0).availability, Availability::Unavailable);
+        assert_eq!(prospect(0).in_flight, 0);
+    }
+
+    #[test]
+    fn a_broken_connection_concerns_all_partitions_and_a_failure_one() {
+        let (state, now) = (LeafState::default(), Clock::system().now());
+        let availability = |partition| {
+            state.prospect(PartitionId(partition), Standing::Serving, 0, now).availability
+        };
+        state.started(P);
+        state.ended(P, End::ReplicaFailed, MS, now);
+        assert_eq!(availability(3), Availability::Unavailable);
+        assert_eq!(availability(4), Availability::Available);
+        state.started(P);
+        state.ended(P, End::ConnectionFailed, MS, now);
+        assert_eq!(availability(4), Availability::Unavailable);
+        state.reported(status("SERVING", 5));
+        assert_eq!(availability(4), Availability::Available, "it is back");
+        assert_eq!(state.in_flight(), 0);
+    }
+}

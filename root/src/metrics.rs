@@ -1,0 +1,262 @@
+//! The root's metrics. Labels are bounded: never a namespace, a leaf or a reason of a leaf's making.
+
+use std::time::Duration;
+
+use nautilus_registry::layout::ReplicaState;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::routing::RoutingTable;
+
+/// Upper bounds of durations, in seconds: OpenTelemetry's for RPCs, and below them what a fan-out on
+/// one network takes.
+const SECONDS: [f64; 15] = [
+    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+    10.0,
+];
+/// Upper bounds of the share of partitions that answered.
+const RATIOS: [f64; 6] = [0.0, 0.5, 0.9, 0.99, 0.999, 1.0];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StageLabel {
+    stage: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
+}
+
+/// What became of second requests for slow ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HedgeResult {
+    Sent,
+    Won,
+    Wasted,
+    Denied,
+}
+
+/// What became of requests repeated on another replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RetryResult {
+    Sent,
+    Won,
+    Failed,
+    Denied,
+}
+
+/// The root's metrics. Clones count together.
+#[derive(Debug, Clone)]
+pub struct RootMetrics {
+    search_duration: Family<OutcomeLabel, Histogram>,
+    stage_duration: Family<StageLabel, Histogram>,
+    hedges: Family<ResultLabel, Counter>,
+    retries: Family<ResultLabel, Counter>,
+    coverage: Histogram,
+    partial: Family<ReasonLabel, Counter>,
+    table_age_seconds: Gauge,
+    registry_connected: Gauge,
+    replicas: Family<StateLabel, Gauge>,
+}
+
+fn durations() -> Histogram {
+    Histogram::new(SECONDS)
+}
+
+impl Default for RootMetrics {
+    fn default() -> Self {
+        Self {
+            search_duration: Family::new_with_constructor(durations),
+            stage_duration: Family::new_with_constructor(durations),
+            hedges: Family::default(),
+            retries: Family::default(),
+            coverage: Histogram::new(RATIOS),
+            partial: Family::default(),
+            table_age_seconds: Gauge::default(),
+            registry_connected: Gauge::default(),
+            replicas: Family::default(),
+        }
+    }
+}
+
+impl RootMetrics {
+    /// Adds them to a registry that gives the prefix `nautilus`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "root_search_duration_seconds",
+            "Time of a search in the root",
+            self.search_duration.clone(),
+        );
+        registry.register(
+            "root_stage_duration_seconds",
+            "Time of one stage of a search in the root",
+            self.stage_duration.clone(),
+        );
+        registry.register(
+            "root_hedges",
+            "Second requests for slow ones: sent, won, wasted, denied by the budget",
+            self.hedges.clone(),
+        );
+        registry.register(
+            "root_retries",
+            "Requests repeated on another replica: sent, won, failed, denied by the budget",
+            self.retries.clone(),
+        );
+        registry.register(
+            "root_coverage_ratio",
+            "Share of a search's partitions that answered",
+            self.coverage.clone(),
+        );
+        registry.register(
+            "root_partial_responses",
+            "Partitions that did not answer a search, by kind of reason",
+            self.partial.clone(),
+        );
+        registry.register(
+            "root_routing_table_age_seconds",
+            "Time since the registry last confirmed the routing table; -1 = it was never read",
+            self.table_age_seconds.clone(),
+        );
+        registry.register(
+            "root_registry_connected",
+            "Whether the registry answers",
+            self.registry_connected.clone(),
+        );
+        registry.register("root_replicas", "Replicas by announced state", self.replicas.clone());
+    }
+
+    pub(crate) fn searched(&self, outcome: &'static str, elapsed: Duration) {
+        let label = OutcomeLabel { outcome };
+        self.search_duration.get_or_create(&label).observe(elapsed.as_secs_f64());
+    }
+
+    pub(crate) fn stage(&self, stage: &'static str, elapsed: Duration) {
+        let label = StageLabel { stage };
+        self.stage_duration.get_or_create(&label).observe(elapsed.as_secs_f64());
+    }
+
+    pub(crate) fn hedge(&self, result: HedgeResult) {
+        let result = match result {
+            HedgeResult::Sent => "sent",
+            HedgeResult::Won => "won",
+            HedgeResult::Wasted => "wasted",
+            HedgeResult::Denied => "denied",
+        };
+        self.hedges.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    pub(crate) fn retry(&self, result: RetryResult) {
+        let result = match result {
+            RetryResult::Sent => "sent",
+            RetryResult::Won => "won",
+            RetryResult::Failed => "failed",
+            RetryResult::Denied => "denied",
+        };
+        self.retries.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// `answered` of `asked` partitions did.
+    pub(crate) fn covered(&self, answered: usize, asked: usize) {
+        let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        let ratio = if asked == 0 { 1.0 } else { count(answered) / count(asked) };
+        self.coverage.observe(ratio);
+    }
+
+    pub(crate) fn partial(&self, reason: &'static str) {
+        self.partial.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    pub(crate) fn table_age(&self, age: Option<Duration>) {
+        let seconds = age.map_or(-1, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+        self.table_age_seconds.set(seconds);
+    }
+
+    pub(crate) fn registry_connected(&self, is_connected: bool) {
+        self.registry_connected.set(i64::from(is_connected));
+    }
+
+    pub(crate) fn table(&self, table: &RoutingTable) {
+        for state in REPLICA_STATES {
+            let all = table.replicas.values().flatten();
+            let count = all.filter(|replica| replica.state == state).count();
+            let label = StateLabel { state: state_name(state) };
+            self.replicas.get_or_create(&label).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+const REPLICA_STATES: [ReplicaState; 5] = [
+    ReplicaState::Downloading,
+    ReplicaState::Replaying,
+    ReplicaState::Serving,
+    ReplicaState::Draining,
+    ReplicaState::Failed,
+];
+
+/// The name programs compare.
+pub(crate) fn state_name(state: ReplicaState) -> &'static str {
+    match state {
+        ReplicaState::Downloading => "DOWNLOADING",
+        ReplicaState::Replaying => "REPLAYING",
+        ReplicaState::Serving => "SERVING",
+        ReplicaState::Draining => "DRAINING",
+        ReplicaState::Failed => "FAILED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_dashboards() {
+        let metrics = RootMetrics::default();
+        metrics.searched("complete", Duration::from_millis(3));
+        metrics.stage("fan_out", Duration::from_millis(2));
+        metrics.hedge(HedgeResult::Denied);
+        metrics.retry(RetryResult::Won);
+        metrics.covered(3, 4);
+        metrics.partial("deadline");
+        metrics.table_age(None);
+        metrics.registry_connected(true);
+        metrics.table(&RoutingTable::unknown(nautilus_types::PartitionMap::divided(1)));
+        let mut registry = Registry::with_prefix("nautilus");
+        metrics.register(&mut registry);
+        let mut text = String::new();
+        encode(&mut text, &registry).expect("text");
+        for line in [
+            "nautilus_root_search_duration_seconds_count{outcome=\"complete\"} 1",
+            "nautilus_root_stage_duration_seconds_count{stage=\"fan_out\"} 1",
+            "nautilus_root_hedges_total{result=\"denied\"} 1",
+            "nautilus_root_retries_total{result=\"won\"} 1",
+            "nautilus_root_coverage_ratio_bucket{le=\"0.9\"} 1",
+            "nautilus_root_partial_responses_total{reason=\"deadline\"} 1",
+            "nautilus_root_routing_table_age_seconds -1",
+            "nautilus_root_registry_connected 1",
+            "nautilus_root_replicas{state=\"SERVING\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+}

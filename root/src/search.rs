@@ -1,0 +1,176 @@
+//! `Search`: candidates of every partition of the scope.
+
+use futures::future::join_all;
+use nautilus_identity::Purpose;
+use nautilus_proto::leaf::v1 as leaf;
+use nautilus_proto::root::v1::{SearchRequest, SearchResponse};
+use nautilus_registry::layout::GroupName;
+use nautilus_service::Deadline;
+use nautilus_service::deadline::HOP_MARGIN;
+use tracing::Instrument as _;
+
+use crate::answer::{SearchRules, check_search};
+use crate::call::call;
+use crate::dispatch::{Answered, Ask, Dispatched, Operation};
+use crate::failure::Failure;
+use crate::gather::{Rules, Source, gather};
+use crate::plan::{Part, lowest_offset_of, split};
+use crate::request::{self, CANDIDATES_MAX, Namespace};
+use crate::router::Leaf;
+use crate::stages::{FAN_OUT, GATHER, ROUTE, Stages, VERIFY, micros};
+use crate::{Root, RootError};
+
+/// A request that was checked.
+struct Checked {
+    scope: Vec<Namespace>,
+    scoring_leaves: usize,
+    group: Option<GroupName>,
+}
+
+impl Root {
+    /// Searches every partition of the request's scope and gathers what answers within `deadline`.
+    pub async fn search(
+        &self,
+        request: SearchRequest,
+        deadline: Deadline,
+    ) -> Result<SearchResponse, RootError> {
+        let _work = self.requests.begin();
+        let mut stages = Stages::begin(&self.clock, &self.metrics);
+        let result = self.search_in_stages(&request, deadline, &mut stages).await;
+        let outcome = match &result {
+            Ok(response) if !response.failures.is_empty() => "partial",
+            Ok(response) if response.truncated => "truncated",
+            Ok(_) => "complete",
+            Err(_) => "failed",
+        };
+        self.metrics.searched(outcome, stages.elapsed());
+        result
+    }
+
+    async fn search_in_stages(
+        &self,
+        request: &SearchRequest,
+        deadline: Deadline,
+        stages: &mut Stages<'_>,
+    ) -> Result<SearchResponse, RootError> {
+        let checked = tracing::info_span!("verify").in_scope(|| self.check_search(request));
+        stages.end(VERIFY);
+        let Checked { scope, scoring_leaves, group } = checked?;
+
+        let span = tracing::info_span!("route", partitions = tracing::field::Empty);
+        let mut parts = split(&self.map, scope.iter().map(|(name, _)| name), &request.min_offsets);
+        for part in &mut parts {
+            part.changed_before_offset = lowest_offset_of(part.partition, &request.changed_before);
+        }
+        span.record("partitions", parts.len());
+        drop(span);
+        stages.end(ROUTE);
+
+        let rules = SearchRules {
+            limit: request.limit,
+            scoring_leaves,
+            are_statistics_given: request.statistics.is_some(),
+        };
+        let asked = parts.iter().map(|part| {
+            let operation = Operation::Search;
+            let (group, began) = (group.as_ref(), stages.began());
+            self.search_part(Ask { operation, part, group, deadline, began }, request, rules)
+        });
+        let answered = join_all(asked).instrument(tracing::info_span!("fan_out")).await;
+        let dispatched = answered.into_iter().collect::<Result<Vec<_>, _>>();
+        stages.end(FAN_OUT);
+        let dispatched = dispatched.map_err(RootError::Refused)?;
+
+        self.count_coverage(&dispatched);
+        let mut response = tracing::info_span!("gather").in_scope(|| {
+            let outcomes = dispatched.into_iter().map(|part| outcome(part, request.explain));
+            let (namespaces, sort) = (request.namespaces.as_slice(), request.sort.as_ref());
+            gather(&parts, outcomes.collect(), Rules { namespaces, scoring_leaves, sort })
+        });
+        stages.end(GATHER);
+        response.stages = stages.to_proto();
+        Ok(response)
+    }
+
+    fn count_coverage(&self, dispatched: &[Result<Answered<leaf::SearchResponse>, Failure>]) {
+        let failures = dispatched.iter().filter_map(|part| part.as_ref().err());
+        let failed = failures.map(|failure| self.metrics.partial(failure.kind())).count();
+        self.metrics.covered(dispatched.len() - failed, dispatched.len());
+    }
+
+    fn check_search(&self, request: &SearchRequest) -> Result<Checked, RootError> {
+        let (purpose, query) = (Purpose::Search, request.query.as_ref());
+        let now_ms = self.clock.unix_ms();
+        let grant = request::grant(&self.verifier, &request.grant, now_ms, purpose, query)?;
+        request::check_map(&self.map, request.map_version)?;
+        request::check_limit(request.limit, CANDIDATES_MAX)?;
+        let scope = request::scope(&grant, &request.namespaces)?;
+        let scoring_leaves = request::scoring_leaves(query)?;
+        request::check_sort(request.sort.as_ref())?;
+        request::check_statistics(request.statistics.as_ref(), scoring_leaves)?;
+        let group = self.group(&request.replica_group)?;
+        Ok(Checked { scope, scoring_leaves, group })
+    }
+
+    async fn search_part(
+        &self,
+        ask: Ask<'_>,
+        request: &SearchRequest,
+        rules: SearchRules,
+    ) -> Dispatched<leaf::SearchResponse> {
+        let (part, deadline) = (ask.part, ask.deadline);
+        let send = |mut leaf: Leaf| {
+            let message = leaf::SearchRequest {
+                context: Some(self.context(part, &request.grant)),
+                namespaces: picked(&request.namespaces, part),
+                query: request.query.clone(),
+                limit: request.limit,
+                budget_us: self.leaf_budget_us(request.budget_us, deadline),
+                filter: request.filter,
+                sort: request.sort,
+                after: request.after.clone(),
+                statistics: request.statistics.clone(),
+                changed_before_offset: part.changed_before_offset,
+            };
+            async move { call(&self.clock, deadline, message, |message| leaf.search(message)).await }
+        };
+        let check = |answer: &leaf::SearchResponse| check_search(part, &rules, answer);
+        self.dispatcher.ask(ask, send, check).await
+    }
+
+    /// The time to fetch candidates in: what the caller gives, but less than a leaf has for its
+    /// whole answer, so that it comes truncated rather than not at all. 0 asks for no bound.
+    pub(crate) fn leaf_budget_us(&self, asked_us: u64, deadline: Deadline) -> u64 {
+        let left = deadline.remaining(self.clock.now()).saturating_sub(HOP_MARGIN * 3);
+        let left_us = micros(left).max(1);
+        if asked_us == 0 { left_us } else { asked_us.min(left_us) }
+    }
+
+    /// What every request to a leaf says about where it goes and what it must show.
+    pub(crate) fn context(&self, part: &Part, grant: &[u8]) -> leaf::RequestContext {
+        leaf::RequestContext {
+            grant: grant.to_vec(),
+            map_version: self.map.version,
+            partition: part.partition.0,
+            min_next_offset: part.min_next_offset,
+            latest: false,
+        }
+    }
+}
+
+/// A part's end as gathering takes it.
+pub(crate) fn outcome<T>(
+    part: Result<Answered<T>, Failure>,
+    explain: bool,
+) -> Result<(T, Source), Failure> {
+    part.map(|Answered { answer, from, round_trip, attempts }| {
+        let attempts = if explain { attempts } else { Vec::new() };
+        (answer, Source { leaf: from, round_trip, attempts })
+    })
+}
+
+/// The entries of a request's list that go to a part.
+pub(crate) fn picked<T: Clone>(all: &[T], part: &Part) -> Vec<T> {
+    let indexes = part.indexes.iter().filter_map(|&index| usize::try_from(index).ok());
+    indexes.filter_map(|index| all.get(index).cloned()).collect()
+}

@@ -1,0 +1,9 @@
+//! A root over real connections, asked by a client, with leaves that do what a test tells them and a
+//! registry that can go away.
+
+mod fakes;
+mod fencing;
+mod groups;
+mod replicas;
+mod requests;
+mod slow;
