@@ -1,1 +1,3 @@
 //! The coordinator: decides, for one replica group, which leaf serves which partition.
+
+pub mod plan;
