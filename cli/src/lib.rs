@@ -1,7 +1,7 @@
 //! The `nautilus` command: what people type, and all roles in one process.
 //!
 //! ```text
-//! arguments ─► cli ─┬► dev       opens log, catalog and keys; leaf + root + merger + index builder
+//! arguments ─► cli ─┬► dev       opens the data directory and starts a cluster: all roles
 //!                   ├► feed      folder ─► text ─► batches ─► ingest.v1
 //!                   └► commands  search, doc, namespace, user, status ─► client ─► gRPC
 //! ```
@@ -11,6 +11,7 @@
 
 mod cli;
 mod client;
+pub mod cluster;
 mod commands;
 mod credentials;
 mod dev;

@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal, Write as _};
 use clap::{Args, Subcommand, ValueEnum};
 use nautilus_proto::admin::v1::{
     CreateNamespaceRequest, DeleteNamespaceRequest, ListMembersRequest, ListNamespacesRequest,
-    Namespace, RemoveMemberRequest, Right, SetMemberRequest,
+    ListMountsRequest, Mount, Namespace, RemoveMemberRequest, RemoveMountRequest, Right,
+    SetMemberRequest, SetMountRequest,
 };
 use serde_json::{Value, json};
 
@@ -56,8 +57,28 @@ pub(crate) enum NamespaceCommand {
 Examples:
   nautilus namespace share notes ben --as ada          ben may read
   nautilus namespace share notes ben writer --as ada   ben may also write
-  nautilus namespace share notes ben none --as ada     ben may do nothing any more")]
+  nautilus namespace share notes ben none --as ada     ben may do nothing any more
+  nautilus namespace share notes staff --group --as ada  whoever is in the group staff may read")]
     Share(ShareArgs),
+    /// Show a namespace at a place of the --as user's own tree
+    #[command(after_help = "\
+Hits say where they are in this tree. A mount gives no right.
+
+Example:
+  nautilus namespace mount notes Shared/Notes --as ben")]
+    Mount {
+        /// Name of the namespace
+        name: String,
+        /// The place, `/` between its parts
+        path: String,
+    },
+    /// Take a mount away
+    Unmount {
+        /// The place
+        path: String,
+    },
+    /// List the mounts of the user of --as
+    Mounts,
 }
 
 /// With whom, and how far.
@@ -71,6 +92,9 @@ pub(crate) struct ShareArgs {
     /// What they may do
     #[arg(value_enum, default_value_t = Share::Reader)]
     right: Share,
+    /// USER is a group of users (`nautilus user group`)
+    #[arg(long)]
+    group: bool,
 }
 
 /// What a member may do.
@@ -95,6 +119,9 @@ pub(crate) async fn run(global: &Global, command: NamespaceCommand) -> anyhow::R
         NamespaceCommand::Delete { name, yes } => delete(global, &client, name, yes).await,
         NamespaceCommand::Members { name } => members(global, &client, name).await,
         NamespaceCommand::Share(args) => share(global, &client, args).await,
+        NamespaceCommand::Mount { name, path } => mount(global, &client, name, path).await,
+        NamespaceCommand::Unmount { path } => unmount(global, &client, path).await,
+        NamespaceCommand::Mounts => mounts(global, &client).await,
     }
 }
 
@@ -185,15 +212,24 @@ async fn members(global: &Global, client: &Client, name: String) -> anyhow::Resu
         global,
         || {
             let rows = members.iter().map(|member| {
-                vec![output::clean_line(&member.user), right_name(member.right).to_owned()]
+                let (kind, who) = match member.user_group.as_str() {
+                    "" => ("user", &member.user),
+                    group => ("group", &group.to_owned()),
+                };
+                let who = output::clean_line(who);
+                vec![who, kind.to_owned(), right_name(member.right).to_owned()]
             });
-            let columns = [("user", Align::Left), ("right", Align::Left)];
+            let columns =
+                [("member", Align::Left), ("is a", Align::Left), ("right", Align::Left)];
             format::table(&columns, &rows.collect::<Vec<_>>())
         },
         || {
             let members = members.iter();
             members
-                .map(|member| json!({ "user": member.user, "right": right_name(member.right) }))
+                .map(|member| match member.user_group.as_str() {
+                    "" => json!({ "user": member.user, "right": right_name(member.right) }),
+                    group => json!({ "user_group": group, "right": right_name(member.right) }),
+                })
                 .collect()
         },
     )?;
@@ -201,30 +237,79 @@ async fn members(global: &Global, client: &Client, name: String) -> anyhow::Resu
 }
 
 async fn share(global: &Global, client: &Client, args: ShareArgs) -> anyhow::Result<()> {
-    let ShareArgs { name, member: user, right } = args;
+    let ShareArgs { name, member, right, group } = args;
+    let (user, user_group) =
+        if group { (String::new(), member.clone()) } else { (member.clone(), String::new()) };
+    let field = if group { "user_group" } else { "user" };
     let wire = match right {
         Share::Reader => Some(Right::Reader),
         Share::Writer => Some(Right::Writer),
         Share::Owner => Some(Right::Owner),
         Share::None => None,
     };
-    let mut shown = json!({ "namespace": name, "user": user });
+    let mut shown = json!({ "namespace": name, field: member });
     if let Some(wire) = wire {
         shown["right"] = json!(wire.as_str_name());
         client.explain(&format!("{SERVICE}/SetMember"), Caller::User, &shown);
         let right = wire.into();
-        let request = SetMemberRequest { namespace: name.clone(), user: user.clone(), right };
+        let namespace = name.clone();
+        let request = SetMemberRequest { namespace, user, right, user_group };
         client.catalog().set_member(client.request(request, Caller::User)?).await?;
     } else {
         client.explain(&format!("{SERVICE}/RemoveMember"), Caller::User, &shown);
-        let request = RemoveMemberRequest { namespace: name.clone(), user: user.clone() };
+        let request = RemoveMemberRequest { namespace: name.clone(), user, user_group };
         client.catalog().remove_member(client.request(request, Caller::User)?).await?;
     }
     let right = wire.map_or("none", |wire| right_name(wire.into()));
     output::print(
         global,
-        || format!("{} in {}: {right}", output::clean_line(&user), output::clean_line(&name)),
-        || json!({ "namespace": name, "user": user, "right": right }),
+        || format!("{} in {}: {right}", output::clean_line(&member), output::clean_line(&name)),
+        || json!({ "namespace": name, field: member, "right": right }),
+    )?;
+    Ok(())
+}
+
+async fn mount(
+    global: &Global,
+    client: &Client,
+    namespace: String,
+    path: String,
+) -> anyhow::Result<()> {
+    let shown = json!({ "mount": { "path": path, "namespace": namespace } });
+    client.explain(&format!("{SERVICE}/SetMount"), Caller::User, &shown);
+    let (shown_name, shown_path) = (output::clean_line(&namespace), output::clean_line(&path));
+    let request = SetMountRequest { mount: Some(Mount { path, namespace }) };
+    client.catalog().set_mount(client.request(request, Caller::User)?).await?;
+    output::print(global, || format!("{shown_name} is at {shown_path}"), || shown)?;
+    Ok(())
+}
+
+async fn unmount(global: &Global, client: &Client, path: String) -> anyhow::Result<()> {
+    let shown = json!({ "path": path });
+    client.explain(&format!("{SERVICE}/RemoveMount"), Caller::User, &shown);
+    let request = RemoveMountRequest { path: path.clone() };
+    client.catalog().remove_mount(client.request(request, Caller::User)?).await?;
+    output::print(global, || format!("nothing is at {}", output::clean_line(&path)), || shown)?;
+    Ok(())
+}
+
+async fn mounts(global: &Global, client: &Client) -> anyhow::Result<()> {
+    client.explain(&format!("{SERVICE}/ListMounts"), Caller::User, &json!({}));
+    let request = client.request(ListMountsRequest {}, Caller::User)?;
+    let mounts = client.catalog().list_mounts(request).await?.into_inner().mounts;
+    output::print(
+        global,
+        || {
+            let rows = mounts.iter().map(|mount| {
+                vec![output::clean_line(&mount.path), output::clean_line(&mount.namespace)]
+            });
+            let columns = [("path", Align::Left), ("namespace", Align::Left)];
+            format::table(&columns, &rows.collect::<Vec<_>>())
+        },
+        || {
+            let json = |mount: &Mount| json!({ "path": mount.path, "namespace": mount.namespace });
+            mounts.iter().map(json).collect()
+        },
     )?;
     Ok(())
 }

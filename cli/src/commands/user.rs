@@ -1,5 +1,7 @@
 //! `nautilus user`: accounts, and tokens for them.
 
+mod group;
+
 use clap::{ArgGroup, Args, Subcommand};
 use nautilus_proto::admin::v1::{CreateUserRequest, DeleteUserRequest, ListUsersRequest, User};
 use nautilus_service::Clock;
@@ -33,6 +35,9 @@ pub(crate) enum UserCommand {
         /// Id of the user
         id: String,
     },
+    /// Groups of users
+    #[command(subcommand)]
+    Group(group::GroupCommand),
     /// Make a token for a user, for other programs
     #[command(after_help = "\
 Examples:
@@ -60,6 +65,7 @@ pub(crate) async fn run(global: &Global, command: UserCommand) -> anyhow::Result
         UserCommand::Create { id, name } => create(global, id, name).await,
         UserCommand::List => list(global).await,
         UserCommand::Delete { id } => delete(global, id).await,
+        UserCommand::Group(command) => group::run(global, command).await,
         UserCommand::Token(args) => token(global, args),
     }
 }

@@ -14,14 +14,14 @@ use crate::location;
 
 /// A data directory, held until it is dropped. The lock goes with the process, however it ends.
 #[derive(Debug)]
-pub(super) struct DataDir {
+pub struct DataDir {
     path: PathBuf,
     _lock: File,
 }
 
 impl DataDir {
     /// Takes the folder, making it where there is none. Fails where another process holds it.
-    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
         // It holds what people wrote, and the keys to all of it: for its owner only.
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.with_context(|| format!("make the data directory {}", path.display()))?;
@@ -49,32 +49,42 @@ impl DataDir {
     }
 
     /// Of the mutation log.
-    pub(super) fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.path.join("log")
     }
 
     /// Of the catalog.
-    pub(super) fn catalog(&self) -> PathBuf {
+    pub(crate) fn catalog(&self) -> PathBuf {
         self.path.join("catalog.sqlite")
     }
 
-    /// Of the leaf's partitions.
-    pub(super) fn partitions(&self) -> PathBuf {
-        self.path.join("partitions")
+    /// Of the partitions of a leaf.
+    pub(crate) fn leaf(&self, name: &str) -> PathBuf {
+        self.path.join("leaves").join(name)
+    }
+
+    /// Of the registry.
+    pub(crate) fn registry(&self) -> PathBuf {
+        self.path.join("registry.sqlite")
+    }
+
+    /// Of the index repository.
+    pub(crate) fn repository(&self) -> PathBuf {
+        self.path.join("repository")
     }
 
     /// Of the key that signs users' tokens.
-    pub(super) fn identity(&self) -> PathBuf {
+    pub(crate) fn identity(&self) -> PathBuf {
         location::identity_dir(&self.path)
     }
 
     /// Of the keys between roles.
-    pub(super) fn keys(&self) -> PathBuf {
+    pub(crate) fn keys(&self) -> PathBuf {
         self.path.join("keys")
     }
 
     /// Writes down where this process listens. A reader sees all of it or nothing.
-    pub(super) fn announce(&self, address: SocketAddr) -> anyhow::Result<()> {
+    pub(crate) fn announce(&self, address: SocketAddr) -> anyhow::Result<()> {
         let file = location::endpoint_file(&self.path);
         let aside = file.with_extension("new");
         fs::write(&aside, format!("{address}\n"))
@@ -83,7 +93,7 @@ impl DataDir {
     }
 
     /// Takes the address away: nobody answers there any more.
-    pub(super) fn forget_endpoint(&self) -> anyhow::Result<()> {
+    pub(crate) fn forget_endpoint(&self) -> anyhow::Result<()> {
         let file = location::endpoint_file(&self.path);
         match fs::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -1,0 +1,147 @@
+//! One replica group: its coordinator and its leaves, each leaf behind a server of its own.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use nautilus_coordinator::Coordinator;
+use nautilus_index_repository::Snapshots;
+use nautilus_leaf::{Leaf, Parts};
+use nautilus_service::config::{ByteSize, HumanDuration};
+use nautilus_service::task_group::{DrainReport, Outcome};
+use nautilus_service::{CancellationToken, TaskGroup};
+use nautilus_types::PartitionMap;
+
+use super::data_dir::DataDir;
+use super::ports::Ports;
+use super::{RoleMetrics, Settings};
+
+/// Where the inner roles listen: any free port that only this machine reaches.
+pub(super) const INNER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// For a leaf: every partition writes what it holds in memory to disk.
+const LEAF_DRAIN: Duration = Duration::from_secs(60);
+/// For a coordinator: it only gives its lease back.
+const COORDINATOR_DRAIN: Duration = Duration::from_secs(5);
+
+/// Memory of all leaves of the process together.
+const BLOCK_CACHE_BYTES: u64 = 512 << 20;
+const WRITE_BUFFER_BYTES: u64 = 256 << 20;
+
+/// What the groups of a process are made with.
+pub(super) struct Plan<'a> {
+    pub(super) data_dir: &'a DataDir,
+    pub(super) ports: &'a Ports,
+    pub(super) map: PartitionMap,
+    pub(super) settings: &'a Settings,
+    pub(super) metrics: &'a RoleMetrics,
+}
+
+/// One replica group while it runs.
+pub struct ReplicaGroup {
+    name: String,
+    coordinator: TaskGroup,
+    leaf_tasks: TaskGroup,
+    leaves: Vec<Arc<Leaf>>,
+}
+
+impl ReplicaGroup {
+    /// Starts the group of this name.
+    pub(super) async fn start(plan: &Plan<'_>, name: &str) -> anyhow::Result<Self> {
+        let tasks = || TaskGroup::new(&CancellationToken::new());
+        let mut group = Self {
+            name: name.to_owned(),
+            coordinator: tasks(),
+            leaf_tasks: tasks(),
+            leaves: Vec::new(),
+        };
+        group.start_leaves(plan).await?;
+        let config = nautilus_coordinator::RawConfig {
+            name: format!("{name}-coordinator"),
+            replica_group: name.to_owned(),
+            partitions: plan.map.partitions,
+            ..nautilus_coordinator::RawConfig::default()
+        };
+        let (registry, clock) = (Arc::clone(&plan.ports.registry), plan.ports.clock.clone());
+        let coordinator = Coordinator::build(config.validate()?, registry, clock)
+            .context("start the coordinator")?
+            .with_metrics(plan.metrics.coordinators.clone());
+        coordinator.spawn(&mut group.coordinator);
+        Ok(group)
+    }
+
+    /// Starts all leaves, which must not run.
+    pub(super) async fn start_leaves(&mut self, plan: &Plan<'_>) -> anyhow::Result<()> {
+        for number in 1..=plan.settings.leaves_per_group {
+            let name = format!("{}-{number}", self.name);
+            self.start_leaf(plan, &name).await.with_context(|| format!("start leaf {name}"))?;
+        }
+        Ok(())
+    }
+
+    async fn start_leaf(&mut self, plan: &Plan<'_>, name: &str) -> anyhow::Result<()> {
+        let leaves = u64::from(plan.settings.groups * plan.settings.leaves_per_group).max(1);
+        let mut config = nautilus_leaf::RawConfig {
+            name: name.to_owned(),
+            replica_group: self.name.clone(),
+            data_dir: plan.data_dir.leaf(name),
+            partitions: plan.map.partitions,
+            block_cache: ByteSize(BLOCK_CACHE_BYTES / leaves),
+            write_buffers: ByteSize(WRITE_BUFFER_BYTES / leaves),
+            ..nautilus_leaf::RawConfig::default()
+        };
+        if let Some(interval) = plan.settings.snapshot_interval {
+            config.snapshot_interval = HumanDuration(interval);
+        }
+        let ports = plan.ports;
+        let cluster_id = ports.log.identity().cluster_id;
+        let parts = Parts {
+            log: Arc::clone(&ports.log),
+            verifier: ports.grant_verifier(),
+            registry: Arc::clone(&ports.registry),
+            snapshots: Snapshots::new(Arc::clone(&ports.repository), cluster_id),
+        };
+        let leaf = Leaf::build(config.validate()?, parts, ports.clock.clone())?;
+        let leaf = Arc::new(leaf.counting_with(&plan.metrics.leaves));
+        let server = Arc::clone(&leaf).bind(INNER).await?;
+        leaf.spawn(&mut self.leaf_tasks, format!("http://{}", server.local_addr()));
+        self.leaf_tasks.spawn(format!("{name}-server"), |stop| server.serve(stop));
+        self.leaves.push(leaf);
+        Ok(())
+    }
+
+    /// Its name: `a`, `b`, …
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The leaves that run.
+    #[must_use]
+    pub fn leaves(&self) -> &[Arc<Leaf>] {
+        &self.leaves
+    }
+
+    /// Stops all leaves. The coordinator stays.
+    pub(super) async fn stop_leaves(&mut self) -> DrainReport {
+        self.leaves.clear();
+        let tasks = TaskGroup::new(&CancellationToken::new());
+        std::mem::replace(&mut self.leaf_tasks, tasks).drain(LEAF_DRAIN).await
+    }
+
+    /// Returns when a part of the group fails.
+    pub(super) async fn wait(&mut self) -> Outcome {
+        tokio::select! {
+            biased;
+            outcome = self.leaf_tasks.wait_or_signal() => outcome,
+            outcome = self.coordinator.wait_or_signal() => outcome,
+        }
+    }
+
+    /// Its tasks with their time to stop: first the coordinator's, which would give away the partitions of
+    /// leaves that go, then the leaves'.
+    pub(super) fn into_parts(self) -> [(TaskGroup, Duration); 2] {
+        [(self.coordinator, COORDINATOR_DRAIN), (self.leaf_tasks, LEAF_DRAIN)]
+    }
+}
