@@ -10,10 +10,11 @@ use rocksdb::WriteBatch;
 use crate::diff::{Diff, Texts};
 use crate::error::EngineError;
 use crate::keys::{self, Kind, NamespaceNumber, Ordinal};
-use crate::mutation::{Condition, Delete, Mutation, Operation, Outcome, Patch, Upsert};
+use crate::mutation::{Attributes, Condition, Delete, Mutation, Operation, Outcome, Patch, Upsert};
 use crate::namespaces::{Change, Namespaces};
 use crate::partition::{META_APPLIED, Shared};
 use crate::postings::{PostingWriter, RowWriter};
+use crate::rows::attributes;
 use crate::rows::document::{self, Header};
 use crate::rows::id::{IdRow, LiveId};
 use crate::rows::namespace::NamespaceRow;
@@ -32,6 +33,7 @@ pub(crate) struct Stored {
     pub(crate) ordinal: Ordinal,
     pub(crate) header: Header,
     pub(crate) body: String,
+    pub(crate) attributes: Attributes,
 }
 
 /// What a document is to become.
@@ -40,6 +42,7 @@ struct Target<'a> {
     id_row: IdRow,
     texts: Texts<'a>,
     metadata: &'a [u8],
+    attributes: Attributes,
 }
 
 impl Writer {
@@ -159,6 +162,7 @@ impl Writer {
             id_row: next_id_row(offset, upsert.version, upsert.content_hash),
             texts: [&upsert.title, &upsert.path, &upsert.body],
             metadata: &upsert.metadata,
+            attributes: upsert.attributes,
         };
         self.store(batch, ns, stored, target)
     }
@@ -188,6 +192,10 @@ impl Writer {
                 patch.body.as_deref().unwrap_or(&old.1),
             ],
             metadata: patch.metadata.as_deref().unwrap_or(&old.0.metadata),
+            attributes: match patch.metadata {
+                Some(_) => patch.attributes,
+                None => stored.attributes,
+            },
         };
         self.store(batch, ns, Some(stored), target)
     }
@@ -213,6 +221,7 @@ impl Writer {
         self.put_postings(batch, ns.number, stored.ordinal, &diff);
         batch.delete(keys::header(ns.number, stored.ordinal));
         batch.delete(keys::body(ns.number, stored.ordinal));
+        put_attributes(batch, ns.number, stored.ordinal, stored.attributes, Attributes::default());
         ns.documents = ns.documents.saturating_sub(1);
         ns.total_length = ns.total_length.saturating_sub(u64::from(stored.header.length));
         Ok(Outcome::Deleted)
@@ -240,20 +249,25 @@ impl Writer {
         batch.put(keys::id(ns.number, target.document_id), target.id_row.encode());
 
         let before = stored.as_ref().map_or(["", "", ""], texts_of);
-        if stored.is_some() && before == target.texts {
-            return Ok(self.store_metadata(batch, ns.number, stored, target.metadata));
+        if let Some(stored) = &stored
+            && before == target.texts
+        {
+            return Ok(store_metadata(batch, ns.number, stored, &target));
         }
         let diff = Diff::between(&self.shared.analyzer, before, target.texts);
         self.put_postings(batch, ns.number, ordinal, &diff);
 
         let header = Header {
             document_id: target.document_id.to_vec(),
+            changed_at: target.id_row.offset,
             title: target.texts[Field::Title.index()].to_owned(),
             path: target.texts[Field::Path.index()].to_owned(),
             metadata: target.metadata.to_vec(),
             length: diff.length_after,
         };
         batch.put(keys::header(ns.number, ordinal), header.encode());
+        let attributes = stored.as_ref().map_or_else(Attributes::default, |old| old.attributes);
+        put_attributes(batch, ns.number, ordinal, attributes, target.attributes);
         let body = Field::Body.index();
         if stored.is_none() || before[body] != target.texts[body] {
             let row = document::encode_body(target.texts[body]);
@@ -274,24 +288,6 @@ impl Writer {
                 ns.documents += 1;
                 Ok(Outcome::Inserted)
             }
-        }
-    }
-
-    /// The texts are the same: at most the header changes.
-    fn store_metadata(
-        &self,
-        batch: &mut WriteBatch,
-        ns: NamespaceNumber,
-        stored: Option<Stored>,
-        metadata: &[u8],
-    ) -> Outcome {
-        match stored {
-            Some(stored) if stored.header.metadata != metadata => {
-                let header = Header { metadata: metadata.to_vec(), ..stored.header };
-                batch.put(keys::header(ns, stored.ordinal), header.encode());
-                Outcome::Replaced
-            }
-            Some(_) | None => Outcome::Unchanged,
         }
     }
 
@@ -339,7 +335,12 @@ impl Writer {
         let body = db.get_pinned(keys::body(ns, ordinal)).map_err(EngineError::read)?;
         let body = body.ok_or(EngineError::Missing { row: "body" })?;
         let body = document::decode_body(&body)?.to_owned();
-        Ok(Some(Stored { ordinal, header, body }))
+        let attributes = match db.get_pinned(keys::attributes(ns, ordinal)) {
+            Ok(Some(row)) => attributes::decode(&row)?,
+            Ok(None) => Attributes::default(),
+            Err(source) => return Err(EngineError::read(source)),
+        };
+        Ok(Some(Stored { ordinal, header, body, attributes }))
     }
 }
 
@@ -348,6 +349,41 @@ fn batch_of(offset: Offset) -> WriteBatch {
     let mut batch = WriteBatch::default();
     batch.put(keys::meta(META_APPLIED), offset.next().0.to_be_bytes());
     batch
+}
+
+/// The texts are the same: at most the header and the attributes change.
+fn store_metadata(
+    batch: &mut WriteBatch,
+    ns: NamespaceNumber,
+    stored: &Stored,
+    target: &Target<'_>,
+) -> Outcome {
+    let Stored { ordinal, header, attributes, .. } = stored;
+    if header.metadata == target.metadata && *attributes == target.attributes {
+        return Outcome::Unchanged;
+    }
+    let metadata = target.metadata.to_vec();
+    let header = Header { metadata, changed_at: target.id_row.offset, ..header.clone() };
+    batch.put(keys::header(ns, *ordinal), header.encode());
+    put_attributes(batch, ns, *ordinal, *attributes, target.attributes);
+    Outcome::Replaced
+}
+
+fn put_attributes(
+    batch: &mut WriteBatch,
+    ns: NamespaceNumber,
+    ordinal: Ordinal,
+    before: Attributes,
+    after: Attributes,
+) {
+    if before == after {
+        return;
+    }
+    let key = keys::attributes(ns, ordinal);
+    match attributes::encode(&after) {
+        Some(row) => batch.put(key, row),
+        None => batch.delete(key),
+    }
 }
 
 fn texts_of(stored: &Stored) -> Texts<'_> {

@@ -12,7 +12,7 @@ pub enum EngineError {
     /// RocksDB said no: disk full, input/output error, corruption it found itself.
     #[error("{operation} the partition's database")]
     Storage {
-        /// What was attempted: "open", "read", "write", "flush".
+        /// What was attempted: "open", "read", "write", "flush", "checkpoint".
         operation: &'static str,
         /// RocksDB's words.
         #[source]
@@ -66,6 +66,16 @@ pub enum EngineError {
         /// Which numbers.
         what: &'static str,
     },
+    /// Statistics for another query than the one asked.
+    #[error(
+        "the statistics have {found} document frequencies, the query has {expected} scoring leaves"
+    )]
+    StatisticsOfOtherQuery {
+        /// Scoring leaves of the query.
+        expected: usize,
+        /// Document frequencies given.
+        found: usize,
+    },
     /// A query tree that the limits do not allow.
     #[error("the query is not well formed: {0}")]
     Query(&'static str),
@@ -85,7 +95,7 @@ impl EngineError {
             Self::OtherIdentity { .. }
             | Self::NewerFormat { .. }
             | Self::NumbersExhausted { .. } => Class::Precondition,
-            Self::Query(_) => Class::Invalid,
+            Self::Query(_) | Self::StatisticsOfOtherQuery { .. } => Class::Invalid,
         }
     }
 

@@ -4,6 +4,7 @@
 //! M │ name                                  meta row
 //! N │ namespace bytes                       namespace row   (last part: needs no end mark)
 //! I │ ns u32 │ document id bytes            id row          (last part)
+//! A │ ns u32 │ ordinal u32                  attribute row
 //! D │ ns u32 │ ordinal u32                  header row
 //! T │ ns u32 │ ordinal u32                  body row
 //! L │ ns u32 │ ordinal >> 8                 length codes of 256 ordinals
@@ -25,6 +26,7 @@ pub(crate) type Ordinal = u32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Kind {
+    Attributes = b'A',
     Header = b'D',
     Id = b'I',
     Lengths = b'L',
@@ -36,19 +38,20 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Every kind with the name statistics use for it.
-    pub(crate) const NAMED: [(Self, &'static str); 7] = [
+    pub(crate) const NAMED: [(Self, &'static str); 8] = [
         (Self::Posting, "postings"),
         (Self::Body, "bodies"),
         (Self::Header, "headers"),
         (Self::Id, "ids"),
         (Self::Lengths, "lengths"),
+        (Self::Attributes, "attributes"),
         (Self::Namespace, "namespaces"),
         (Self::Meta, "meta"),
     ];
 
     /// The kinds whose keys start with a namespace number.
-    pub(crate) const PER_NAMESPACE: [Self; 5] =
-        [Self::Posting, Self::Body, Self::Header, Self::Id, Self::Lengths];
+    pub(crate) const PER_NAMESPACE: [Self; 6] =
+        [Self::Posting, Self::Body, Self::Header, Self::Id, Self::Lengths, Self::Attributes];
 }
 
 /// Ordinals whose length codes share a row.
@@ -58,6 +61,8 @@ const ESCAPE: u8 = 0x00;
 const ESCAPED_ZERO: u8 = 0xFF;
 const END: u8 = 0x01;
 const ORDINAL_BYTES: usize = 4;
+/// Kind and namespace number.
+const NAMESPACE_END: usize = 5;
 
 /// `M │ name`.
 pub(crate) fn meta(name: &str) -> Vec<u8> {
@@ -98,7 +103,7 @@ pub(crate) fn id(ns: NamespaceNumber, document_id: &[u8]) -> Vec<u8> {
 
 /// The document id in an id row's key.
 pub(crate) fn document_id_of(key: &[u8]) -> Option<&[u8]> {
-    key.get(5..)
+    key.get(NAMESPACE_END..)
 }
 
 /// `D │ ns │ ordinal`.
@@ -109,6 +114,11 @@ pub(crate) fn header(ns: NamespaceNumber, ordinal: Ordinal) -> Vec<u8> {
 /// `T │ ns │ ordinal`.
 pub(crate) fn body(ns: NamespaceNumber, ordinal: Ordinal) -> Vec<u8> {
     numbered(Kind::Body, ns, ordinal)
+}
+
+/// `A │ ns │ ordinal`.
+pub(crate) fn attributes(ns: NamespaceNumber, ordinal: Ordinal) -> Vec<u8> {
+    numbered(Kind::Attributes, ns, ordinal)
 }
 
 /// `L │ ns │ ordinal >> 8`.
@@ -156,6 +166,25 @@ pub(crate) fn posting(ns: NamespaceNumber, token: &[u8], ordinal: Ordinal) -> Ve
     let mut key = postings(ns, token);
     key.extend_from_slice(&ordinal.to_be_bytes());
     key
+}
+
+/// A posting's key without its ordinal: the start of all postings of its token.
+pub(crate) fn without_ordinal(key: &[u8]) -> &[u8] {
+    &key[..key.len().saturating_sub(ORDINAL_BYTES)]
+}
+
+/// The token whose [`postings`] start this is.
+pub(crate) fn token_of(start: &[u8]) -> Option<Vec<u8>> {
+    let escaped = start.strip_suffix(&[ESCAPE, END])?.get(NAMESPACE_END..)?;
+    let mut token = Vec::with_capacity(escaped.len());
+    let mut bytes = escaped.iter();
+    while let Some(&byte) = bytes.next() {
+        token.push(byte);
+        if byte == ESCAPE && bytes.next() != Some(&ESCAPED_ZERO) {
+            return None;
+        }
+    }
+    Some(token)
 }
 
 /// The ordinal of a posting's key if it is one of the token whose [`postings`] start is `start`.
@@ -207,6 +236,12 @@ mod tests {
             prop_assert_eq!(key.starts_with(&start), same);
             prop_assert_eq!(ordinal_of(&key, &start), same.then_some(ordinal));
             prop_assert_eq!(last_ordinal(&key), Some(ordinal));
+            prop_assert_eq!(token_of(without_ordinal(&key)), Some(other));
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..24)) {
+            let _: (Option<Vec<u8>>, Option<Ordinal>) = (token_of(&bytes), last_ordinal(&bytes));
         }
 
         #[test]
@@ -231,6 +266,7 @@ mod tests {
                 (Kind::Header, header(ns, ordinal)),
                 (Kind::Body, body(ns, ordinal)),
                 (Kind::Lengths, lengths(ns, ordinal)),
+                (Kind::Attributes, attributes(ns, ordinal)),
             ] {
                 prop_assert!(of_namespace(kind, ns) <= key && key < after_namespace(kind, ns));
             }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Mutation ─► Writer: rules ─► diff of tokens ─► one WriteBatch (rows + applied offset) ─► RocksDB
-//! query Node ─► Searcher (one snapshot) ─► lists per window ─► bit sets ─► phrases of survivors ─► BM25 ─► top-k
+//! query Node ─► Searcher (one snapshot) ─► lists per window ─► bit sets ─► filter ─► phrases of survivors ─► BM25 or a number ─► top-k
 //! ```
 //!
 //! The inverted index is *exploded*: one row per (namespace, token, document), so a change writes only
@@ -13,6 +13,7 @@
 //! What it does not do: decide who may read what, talk to a log, or know any wire format.
 
 mod apply;
+mod checkpoint;
 mod diff;
 mod error;
 mod keys;
@@ -25,11 +26,17 @@ mod rebuild;
 mod resources;
 mod rows;
 mod search;
+mod suggest;
 
 pub use apply::Writer;
+pub use checkpoint::Checkpoint;
 pub use error::EngineError;
-pub use mutation::{Condition, Delete, Mutation, Operation, Outcome, Patch, Upsert};
+pub use mutation::{Attributes, Condition, Delete, Mutation, Operation, Outcome, Patch, Upsert};
 pub use partition::{FORMAT_VERSION, Partition, PartitionIdentity, PartitionStatistics};
 pub use read::{ListedDocument, Searcher, StoredDocument};
 pub use resources::Resources;
-pub use search::{Budget, Candidate, ScopeEntry, ScopeStatistics, SearchOutcome, Unlimited};
+pub use search::{
+    Budget, Candidate, Cursor, Filter, NumberRange, ScopeEntry, ScopeStatistics, SearchOutcome,
+    SearchRequest, Sort, SortKey, Unlimited,
+};
+pub use suggest::{SuggestOutcome, Suggestion};

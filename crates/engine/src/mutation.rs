@@ -35,6 +35,20 @@ pub enum Condition {
     Version(u64),
 }
 
+/// Numbers of a document that searches filter and sort by; the caller says what they count.
+///
+/// For the engine they stand beside the metadata: neither is derived from the other here, except when a folder
+/// older than these numbers is rebuilt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// Size of the source, in bytes.
+    pub size_bytes: Option<i64>,
+    /// When it was made, in milliseconds since 1970 (UTC).
+    pub created_unix_ms: Option<i64>,
+    /// When it was last changed, in milliseconds since 1970 (UTC).
+    pub modified_unix_ms: Option<i64>,
+}
+
 /// A whole document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upsert {
@@ -54,6 +68,8 @@ pub struct Upsert {
     pub body: String,
     /// Kept and returned, opaque.
     pub metadata: Vec<u8>,
+    /// What searches filter and sort by.
+    pub attributes: Attributes,
 }
 
 /// Parts of a document; `None` leaves a part as it is.
@@ -75,6 +91,8 @@ pub struct Patch {
     pub body: Option<String>,
     /// New metadata, replacing the old as a whole.
     pub metadata: Option<Vec<u8>>,
+    /// Replaces the old as a whole, together with `metadata`; where that stays, so do the attributes, whatever is here.
+    pub attributes: Attributes,
 }
 
 /// Removal of a document.

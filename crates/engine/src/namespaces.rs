@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rocksdb::WriteBatch;
+use rocksdb::{DB, WriteBatch};
 
 use crate::error::EngineError;
 use crate::keys::{self, NamespaceNumber};
@@ -21,8 +21,8 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    pub(crate) fn read(shared: &Shared) -> Result<Self, EngineError> {
-        let Some(bytes) = shared.db.get(keys::meta(META_TOTALS)).map_err(EngineError::read)? else {
+    pub(crate) fn read(db: &DB) -> Result<Self, EngineError> {
+        let Some(bytes) = db.get(keys::meta(META_TOTALS)).map_err(EngineError::read)? else {
             return Ok(Self::default());
         };
         let (namespaces, documents) = bytes
@@ -61,7 +61,7 @@ impl Namespaces {
     pub(crate) fn load(shared: &Shared) -> Result<Self, EngineError> {
         let next = shared.meta_u64(META_NEXT_NUMBER)?.unwrap_or(0);
         let next_number = u32::try_from(next).map_err(|_| Malformed { row: "meta" })?;
-        Ok(Self { rows: HashMap::new(), next_number, totals: Totals::read(shared)? })
+        Ok(Self { rows: HashMap::new(), next_number, totals: Totals::read(&shared.db)? })
     }
 
     /// The row of `name` as of the last batch written.

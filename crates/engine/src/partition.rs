@@ -11,13 +11,14 @@ use rocksdb::{DB, Range};
 use crate::apply::Writer;
 use crate::error::{EngineError, identity_text};
 use crate::keys::{self, Kind};
+use crate::mutation::Attributes;
 use crate::namespaces::Totals;
 use crate::read::Searcher;
 use crate::rebuild;
 use crate::resources::Resources;
 
 /// Version of the layout of keys and values. Anything older is rebuilt from its stored fields when opened.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Which partition of which cluster's log a folder holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,10 +70,12 @@ impl Partition {
     ///
     /// A folder with an older format or analyzer version is first rebuilt from its stored fields, which takes
     /// about as long as feeding it; an interrupted rebuild starts over, and the old folder stays until the new one is whole.
+    /// Format 1 kept no attributes: `attributes_of` reads them from a document's metadata.
     pub fn open(
         dir: &Path,
         identity: &PartitionIdentity,
         resources: &Resources,
+        attributes_of: fn(&[u8]) -> Attributes,
     ) -> Result<(Self, Writer), EngineError> {
         rebuild::finish_interrupted(dir)?;
         let shared = Shared::open(dir, identity, resources)?;
@@ -84,7 +87,8 @@ impl Partition {
             });
         }
         let shared = if format < FORMAT_VERSION || analyzer < ANALYZER_VERSION {
-            rebuild::rebuild(shared, identity, resources)?
+            let old = rebuild::Old { shared, format, attributes_of };
+            rebuild::rebuild(old, identity, resources)?
         } else {
             shared
         };
@@ -122,7 +126,7 @@ impl Partition {
             bounds.iter().map(|(start, end)| Range::new(start, end)).collect();
         let sizes = self.shared.db.get_approximate_sizes(&ranges);
         let row_bytes = Kind::NAMED.iter().map(|(_, name)| *name).zip(sizes).collect();
-        let Totals { namespaces, documents } = Totals::read(&self.shared)?;
+        let Totals { namespaces, documents } = Totals::read(&self.shared.db)?;
         Ok(PartitionStatistics { namespaces, documents, disk_bytes, row_bytes })
     }
 
@@ -158,23 +162,23 @@ impl Shared {
 
     /// The next offset to apply, as stored.
     pub(crate) fn applied(&self) -> Result<Offset, EngineError> {
-        Ok(Offset(self.meta_u64(META_APPLIED)?.unwrap_or(0)))
+        meta_offset(&self.db, META_APPLIED)
     }
 
     pub(crate) fn flush(&self) -> Result<Offset, EngineError> {
         let applied = self.applied()?;
         self.db.flush().map_err(|source| EngineError::Storage { operation: "flush", source })?;
-        self.durable.fetch_max(applied.0, Ordering::AcqRel);
+        self.became_durable(applied);
         Ok(applied)
     }
 
+    /// Everything below the offset is on disk.
+    pub(crate) fn became_durable(&self, next_offset: Offset) {
+        self.durable.fetch_max(next_offset.0, Ordering::AcqRel);
+    }
+
     pub(crate) fn meta_u64(&self, name: &str) -> Result<Option<u64>, EngineError> {
-        let Some(bytes) = self.db.get(keys::meta(name)).map_err(EngineError::read)? else {
-            return Ok(None);
-        };
-        let bytes: [u8; 8] =
-            bytes.as_slice().try_into().map_err(|_| crate::rows::Malformed { row: "meta" })?;
-        Ok(Some(u64::from_be_bytes(bytes)))
+        meta_u64(&self.db, name)
     }
 
     /// Format and analyzer version the rows were written with.
@@ -218,6 +222,20 @@ impl Shared {
             .write_opt(batch, &Resources::write_options())
             .map_err(|source| EngineError::Storage { operation: "write", source })
     }
+}
+
+fn meta_u64(db: &DB, name: &str) -> Result<Option<u64>, EngineError> {
+    let Some(bytes) = db.get(keys::meta(name)).map_err(EngineError::read)? else {
+        return Ok(None);
+    };
+    let bytes: [u8; 8] =
+        bytes.as_slice().try_into().map_err(|_| crate::rows::Malformed { row: "meta" })?;
+    Ok(Some(u64::from_be_bytes(bytes)))
+}
+
+/// An offset among the meta rows; 0 where it was never written.
+pub(crate) fn meta_offset(db: &DB, name: &str) -> Result<Offset, EngineError> {
+    Ok(Offset(meta_u64(db, name)?.unwrap_or(0)))
 }
 
 fn describe_identity(bytes: &[u8]) -> String {

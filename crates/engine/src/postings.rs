@@ -2,6 +2,8 @@
 //!
 //! A packed form reads and writes through the same two traits; nothing else knows the layout.
 
+mod vocabulary;
+
 use std::ops::Range;
 
 use rocksdb::{DB, DBRawIteratorWithThreadMode, ReadOptions, WriteBatch};
@@ -11,6 +13,7 @@ use crate::keys::{self, Kind, NamespaceNumber, Ordinal};
 use crate::rows::Malformed;
 use crate::rows::posting::Frequencies;
 use crate::search::Budget;
+pub(crate) use vocabulary::VocabularyReader;
 
 /// One document that holds a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

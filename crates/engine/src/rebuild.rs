@@ -16,16 +16,21 @@ use rocksdb::{IteratorMode, WriteBatch};
 use crate::diff::Diff;
 use crate::error::EngineError;
 use crate::keys::{self, Kind, NamespaceNumber, Ordinal};
+use crate::mutation::Attributes;
 use crate::partition::{
     FORMAT_VERSION, META_ANALYZER, META_APPLIED, META_FORMAT, META_NEXT_NUMBER, META_TOTALS,
     PartitionIdentity, Shared,
 };
 use crate::postings::{PostingWriter, RowWriter};
 use crate::resources::Resources;
-use crate::rows::Malformed;
 use crate::rows::document::{self, Header};
+use crate::rows::id::IdRow;
 use crate::rows::namespace::NamespaceRow;
+use crate::rows::{Malformed, attributes};
 use nautilus_query::scoring::encode_length;
+
+/// The format whose documents had neither attribute rows nor the offset of their last change in the header.
+const FORMAT_WITHOUT_ATTRIBUTES: u32 = 1;
 
 /// Puts the folder into a state that can be opened, after a crash in the middle of a rebuild.
 pub(crate) fn finish_interrupted(dir: &Path) -> Result<(), EngineError> {
@@ -40,16 +45,55 @@ pub(crate) fn finish_interrupted(dir: &Path) -> Result<(), EngineError> {
     remove(&old)
 }
 
+/// A folder of an older format or analyzer.
+pub(crate) struct Old {
+    pub(crate) shared: Shared,
+    pub(crate) format: u32,
+    /// Decodes stored metadata, for formats that kept no attributes.
+    pub(crate) attributes_of: fn(&[u8]) -> Attributes,
+}
+
+impl Old {
+    /// The header as it is now; of format 1 its last change is that of its id row, which may be later but never earlier.
+    fn header(&self, ns: NamespaceNumber, row: &[u8]) -> Result<Header, EngineError> {
+        if self.format > FORMAT_WITHOUT_ATTRIBUTES {
+            return Ok(Header::decode(row)?);
+        }
+        let mut header = Header::decode_format_1(row, 0)?;
+        let id = self.get(&keys::id(ns, &header.document_id))?;
+        let id = id.ok_or(EngineError::Missing { row: "id" })?;
+        header.changed_at = IdRow::decode(&id)?.offset;
+        Ok(header)
+    }
+
+    /// The attribute row, if the document has one.
+    fn attributes(
+        &self,
+        ns: NamespaceNumber,
+        ordinal: Ordinal,
+        header: &Header,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        if self.format > FORMAT_WITHOUT_ATTRIBUTES {
+            return self.get(&keys::attributes(ns, ordinal));
+        }
+        Ok(attributes::encode(&(self.attributes_of)(&header.metadata)))
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        self.shared.db.get(key).map_err(EngineError::read)
+    }
+}
+
 /// Writes the current format beside the old one and puts it in its place.
 ///
 /// Numbers, ordinals, ids, versions, deletions and the applied offset stay; headers' lengths, length
 /// codes, statistics and postings are derived again from the stored texts.
 pub(crate) fn rebuild(
-    old: Shared,
+    old: Old,
     identity: &PartitionIdentity,
     resources: &Resources,
 ) -> Result<Shared, EngineError> {
-    let dir = old.dir().to_owned();
+    let dir = old.shared.dir().to_owned();
     let (unfinished, whole, _) = beside(&dir);
     let new = Shared::open(&unfinished, identity, resources)?;
     copy(&old, &new)?;
@@ -61,9 +105,11 @@ pub(crate) fn rebuild(
     Shared::open(&dir, identity, resources)
 }
 
-fn copy(old: &Shared, new: &Shared) -> Result<(), EngineError> {
-    for item in
-        old.db.iterator(IteratorMode::From(&[Kind::Namespace as u8], rocksdb::Direction::Forward))
+fn copy(old: &Old, new: &Shared) -> Result<(), EngineError> {
+    for item in old
+        .shared
+        .db
+        .iterator(IteratorMode::From(&[Kind::Namespace as u8], rocksdb::Direction::Forward))
     {
         let (key, value) = item.map_err(EngineError::read)?;
         if key.first() != Some(&(Kind::Namespace as u8)) {
@@ -79,7 +125,7 @@ fn copy(old: &Shared, new: &Shared) -> Result<(), EngineError> {
     }
     let mut batch = WriteBatch::default();
     for name in [META_APPLIED, META_NEXT_NUMBER, META_TOTALS] {
-        if let Some(value) = old.db.get(keys::meta(name)).map_err(EngineError::read)? {
+        if let Some(value) = old.get(&keys::meta(name))? {
             batch.put(keys::meta(name), value);
         }
     }
@@ -88,8 +134,8 @@ fn copy(old: &Shared, new: &Shared) -> Result<(), EngineError> {
     new.write(batch)
 }
 
-fn copy_namespace(old: &Shared, new: &Shared, row: &mut NamespaceRow) -> Result<(), EngineError> {
-    for_each_row(old, Kind::Id, row.number, |key, value| {
+fn copy_namespace(old: &Old, new: &Shared, row: &mut NamespaceRow) -> Result<(), EngineError> {
+    for_each_row(&old.shared, Kind::Id, row.number, |key, value| {
         let mut batch = WriteBatch::default();
         batch.put(key, value);
         new.write(batch)
@@ -97,9 +143,9 @@ fn copy_namespace(old: &Shared, new: &Shared, row: &mut NamespaceRow) -> Result<
     row.total_length = 0;
     row.documents = 0;
     let ns = row.number;
-    for_each_row(old, Kind::Header, ns, |key, value| {
+    for_each_row(&old.shared, Kind::Header, ns, |key, value| {
         let ordinal = keys::last_ordinal(key).ok_or(Malformed { row: "header" })?;
-        let header = Header::decode(value)?;
+        let header = old.header(ns, value)?;
         let length = copy_document(old, new, ns, ordinal, header)?;
         row.total_length += u64::from(length);
         row.documents += 1;
@@ -109,13 +155,13 @@ fn copy_namespace(old: &Shared, new: &Shared, row: &mut NamespaceRow) -> Result<
 
 /// Writes the document's rows anew; returns its length.
 fn copy_document(
-    old: &Shared,
+    old: &Old,
     new: &Shared,
     ns: NamespaceNumber,
     ordinal: Ordinal,
     mut header: Header,
 ) -> Result<u32, EngineError> {
-    let body = old.db.get(keys::body(ns, ordinal)).map_err(EngineError::read)?;
+    let body = old.get(&keys::body(ns, ordinal))?;
     let body = body.ok_or(EngineError::Missing { row: "body" })?;
     let text = document::decode_body(&body)?;
     let texts = [header.title.as_str(), header.path.as_str(), text];
@@ -126,6 +172,9 @@ fn copy_document(
         postings.put(&mut batch, ns, token, ordinal, pair.after);
     }
     batch.put(keys::body(ns, ordinal), document::encode_body(text));
+    if let Some(row) = old.attributes(ns, ordinal, &header)? {
+        batch.put(keys::attributes(ns, ordinal), row);
+    }
     header.length = diff.length_after;
     batch.put(keys::header(ns, ordinal), header.encode());
     let lengths = keys::lengths(ns, ordinal);
@@ -191,7 +240,7 @@ mod tests {
 
     use super::*;
     use crate::mutation::{Delete, Mutation, Operation, Upsert};
-    use crate::search::{ScopeEntry, Unlimited};
+    use crate::search::{ScopeEntry, SearchRequest, Unlimited};
     use crate::{Partition, Writer};
 
     const IDENTITY: PartitionIdentity = PartitionIdentity {
@@ -199,6 +248,14 @@ mod tests {
         log_generation: LogGeneration(1),
         partition: PartitionId(7),
     };
+
+    fn no_attributes(_: &[u8]) -> Attributes {
+        Attributes::default()
+    }
+
+    fn open(dir: &Path, resources: &Resources) -> Result<(Partition, Writer), EngineError> {
+        Partition::open(dir, &IDENTITY, resources, no_attributes)
+    }
 
     fn name() -> NamespaceName {
         NamespaceName::new("team").expect("valid")
@@ -233,13 +290,15 @@ mod tests {
             path: String::new(),
             body: body.to_owned(),
             metadata: vec![5],
+            attributes: Attributes::default(),
         })
     }
 
     fn hits(partition: &Partition, token: &str) -> Vec<String> {
         let scope = [ScopeEntry { namespace: name(), incarnation: Incarnation(2) }];
         let query = Node::Term { fields: FieldSet::ALL, token: token.to_owned() };
-        let found = partition.searcher().search(&scope, &query, 10, &mut Unlimited).expect("finds");
+        let request = SearchRequest::new(&scope, &query, 10);
+        let found = partition.searcher().search(&request, &mut Unlimited).expect("finds");
         assert_eq!(found.statistics.documents, 2);
         assert_eq!(found.statistics.total_length, 4);
         found.candidates.iter().map(|hit| hit.document_id.to_lossy()).collect()
@@ -263,12 +322,11 @@ mod tests {
         let dir = folder.path().join("p7");
         let resources = Resources::new(1 << 20, 1 << 20);
         {
-            let (_, mut writer) = Partition::open(&dir, &IDENTITY, &resources).expect("opens");
+            let (_, mut writer) = open(&dir, &resources).expect("opens");
             feed(&mut writer);
         }
         age(&dir, &resources);
-        let (partition, mut writer) =
-            Partition::open(&dir, &IDENTITY, &resources).expect("rebuilds");
+        let (partition, mut writer) = open(&dir, &resources).expect("rebuilds");
         assert_eq!(hits(&partition, "red"), ["1", "2"]);
         assert_eq!(hits(&partition, "stale"), [""; 0]);
         assert_eq!(writer.next_offset(), Offset(14));
@@ -286,7 +344,7 @@ mod tests {
         let resources = Resources::new(1 << 20, 1 << 20);
         let made = folder.path().join("made");
         {
-            let (_, mut writer) = Partition::open(&made, &IDENTITY, &resources).expect("opens");
+            let (_, mut writer) = open(&made, &resources).expect("opens");
             feed(&mut writer);
         }
         // What a crash leaves: (folders with the partition, folders with rubbish).
@@ -311,7 +369,7 @@ mod tests {
                 fs::write(root.path().join(folder).join("CURRENT"), "rubbish").expect("writes");
             }
             let dir = root.path().join("p7");
-            let (partition, _) = Partition::open(&dir, &IDENTITY, &resources).expect("opens");
+            let (partition, _) = open(&dir, &resources).expect("opens");
             assert_eq!(hits(&partition, "wolf"), ["2"], "{whole:?} {rubbish:?}");
             let left = fs::read_dir(root.path()).expect("lists").count();
             assert_eq!(left, 1, "{whole:?} {rubbish:?}");
@@ -323,9 +381,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let dir = folder.path().join("p7");
         let resources = Resources::new(1 << 20, 1 << 20);
-        drop(Partition::open(&dir, &IDENTITY, &resources).expect("opens"));
+        drop(open(&dir, &resources).expect("opens"));
         let other = PartitionIdentity { partition: PartitionId(8), ..IDENTITY };
-        let refused = Partition::open(&dir, &other, &resources).err().expect("refused");
+        let refused =
+            Partition::open(&dir, &other, &resources, no_attributes).err().expect("refused");
         assert!(matches!(refused, EngineError::OtherIdentity { .. }), "{refused}");
         {
             let shared = Shared::open(&dir, &IDENTITY, &resources).expect("opens");
@@ -334,7 +393,7 @@ mod tests {
             shared.write(batch).expect("writes");
             shared.flush().expect("flushes");
         }
-        let refused = Partition::open(&dir, &IDENTITY, &resources).err().expect("refused");
+        let refused = open(&dir, &resources).err().expect("refused");
         assert!(matches!(refused, EngineError::NewerFormat { .. }), "{refused}");
     }
 }

@@ -1,5 +1,6 @@
 //! Values of the rows: one codec per kind, each of which survives any bytes.
 
+pub(crate) mod attributes;
 pub(crate) mod document;
 pub(crate) mod id;
 pub(crate) mod namespace;

@@ -4,23 +4,27 @@
 //! for each namespace of the scope
 //!   prefixes: their whole range once
 //!   for each window of ordinals
-//!     lists ─► bit sets ─► the tree over bit sets ─► phrases of the survivors ─► matches with frequencies
-//! statistics of the whole scope ─► BM25 ─► top-k, ties by document id
+//!     lists ─► bit sets ─► the tree over bit sets ─► filter ─► phrases of the survivors ─► matches with frequencies
+//! statistics of the whole scope ─► BM25, or the number sorted by ─► top-k, ties by document id
 //! ```
 //!
 //! A window is searched whole or not at all, so a search that runs out of time still returns only true
 //! matches, with `truncated` said.
 
+mod attributes;
 mod bits;
 mod matches;
+mod order;
 mod phrase;
 mod plan;
+mod request;
+mod select;
+mod ties;
 mod top;
 mod window;
 
 use std::collections::HashSet;
 
-use nautilus_query::Node;
 use nautilus_types::{DocumentId, Incarnation, NamespaceName, Offset};
 
 use crate::error::EngineError;
@@ -28,9 +32,13 @@ use crate::keys::Ordinal;
 use crate::postings::{PostingReader, RowReader, Scan};
 use crate::read::Searcher;
 use crate::rows::namespace::NamespaceRow;
+use attributes::AttributeReader;
 use matches::Matches;
 use plan::Plan;
+use top::Ranking;
 use window::Window;
+
+pub use request::{Cursor, Filter, NumberRange, SearchRequest, Sort, SortKey};
 
 /// One namespace of a scope: a name and the life of it that is meant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -67,11 +75,11 @@ impl Budget for Unlimited {
 pub struct SearchOutcome {
     /// Every record below this offset was searched, none at or above it.
     pub next_offset: Offset,
-    /// At most the limit, best first: score descending, document id ascending, namespace ascending.
+    /// At most the limit, in the order asked for. Where truncated, the best of what was looked at in time.
     pub candidates: Vec<Candidate>,
-    /// Of the scope, for scoring.
+    /// Of the scope in this partition, whatever the request was scored with.
     pub statistics: ScopeStatistics,
-    /// Documents that match; a lower bound where truncated.
+    /// Documents that match query and filter; a lower bound where truncated.
     pub total_hits: u64,
     /// The budget ended before everything was searched.
     pub truncated: bool,
@@ -90,8 +98,10 @@ pub struct Candidate {
     pub length: u32,
     /// Weighted frequency of each scoring leaf, left to right; 0 = not there.
     pub frequencies: Vec<u32>,
-    /// BM25 with the statistics of this scope.
+    /// BM25 with the statistics of the request, or else of this scope.
     pub score: f64,
+    /// The number it is sorted by, if it has one; `None` by relevance.
+    pub sort_value: Option<i64>,
 }
 
 /// What scoring needs to know of the scope, as far as it lies in this partition.
@@ -108,107 +118,176 @@ pub struct ScopeStatistics {
 /// Ordinals of the first window; each next one is twice as long up to [`WINDOW_MAX`]. A short first window
 /// gives a search with little time something to return.
 const WINDOW_FIRST: Ordinal = 2_048;
+/// However many postings there are.
+const WINDOW_MIN: Ordinal = 256;
 /// Bit sets of 2 KiB, lists of at most 256 KiB.
 const WINDOW_MAX: Ordinal = 16_384;
 /// With phrases, whose check takes tens of microseconds a document: what a window that runs out of time loses.
 const WINDOW_MAX_WITH_PHRASES: Ordinal = WINDOW_FIRST;
 
+/// Postings a window may hold before the next is made smaller: 16 MiB, however many lists there are.
+const WINDOW_POSTINGS_MAX: u64 = 1 << 20;
+/// Namespaces resolved between two looks at the budget.
+const NAMESPACES_PER_BUDGET_CHECK: usize = 64;
+
 impl Searcher<'_> {
-    /// The best `limit` documents of `scope` that match `query`.
+    /// Searches this snapshot.
     ///
-    /// The scope's entries are searched in the order given; one that does not exist here, or not in this
-    /// incarnation, contributes nothing, and one that is there twice counts once. `query` must be well formed (`nautilus_query::validate`).
+    /// An ended budget is no error: the outcome says `truncated` and holds what was found in time.
+    /// [`EngineError::Query`] for a tree that is not well formed, [`EngineError::StatisticsOfOtherQuery`] for statistics
+    /// with another number of scoring leaves.
     pub fn search(
         &self,
-        scope: &[ScopeEntry],
-        query: &Node,
-        limit: usize,
+        request: &SearchRequest<'_>,
         budget: &mut dyn Budget,
     ) -> Result<SearchOutcome, EngineError> {
+        let plan = Plan::new(request.query)?;
+        if let Some(given) = request.statistics {
+            let (expected, found) = (plan.scoring.len(), given.document_frequencies.len());
+            if expected != found {
+                return Err(EngineError::StatisticsOfOtherQuery { expected, found });
+            }
+        }
         let next_offset = self.next_offset()?;
-        let plan = Plan::new(query)?;
-        let mut matches = Matches::new(&plan);
-        let mut statistics = ScopeStatistics {
+        let (namespaces, resolved) = self.resolve(request.scope, budget)?;
+        let mut search = Search {
+            searcher: self,
+            request,
+            matches: Matches::new(&plan, request.sort.key != SortKey::Relevance),
             document_frequencies: vec![0; plan.scoring.len()],
-            ..ScopeStatistics::default()
+            plan,
+            rows_scanned: 0,
         };
-        let mut truncated = false;
-        let mut rows_scanned = 0;
-        let mut seen = HashSet::new();
-
-        for (scope_index, entry) in scope.iter().enumerate() {
-            if !seen.insert(entry) {
-                continue;
+        let mut truncated = resolved == Scan::Exhausted;
+        for (scope_index, row) in &namespaces {
+            if truncated {
+                break;
             }
-            let Some(row) = self.namespace(entry)? else { continue };
-            statistics.documents += row.documents;
-            statistics.total_length += row.total_length;
-            if truncated || row.documents == 0 {
-                continue;
-            }
-            let mut postings = RowReader::new(&self.snapshot, row.number);
-            let mut frequencies = vec![0_u64; plan.lists.len()];
-            let scan = self.search_namespace(
-                scope_index,
-                &row,
-                &plan,
-                &mut postings,
-                budget,
-                &mut matches,
-                &mut frequencies,
-            )?;
-            truncated |= scan == Scan::Exhausted;
-            rows_scanned += postings.rows_read();
-            plan.add_document_frequencies(&frequencies, &mut statistics.document_frequencies);
+            truncated = search.namespace(*scope_index, row, budget)? == Scan::Exhausted;
         }
 
-        let total_hits = matches.len() as u64;
-        let candidates = top::best(self, scope, &statistics, &matches, limit)?;
+        let Search { matches, document_frequencies, rows_scanned, .. } = search;
+        let statistics = ScopeStatistics {
+            documents: namespaces.iter().map(|(_, row)| row.documents).sum(),
+            total_length: namespaces.iter().map(|(_, row)| row.total_length).sum(),
+            document_frequencies,
+        };
+        let weighed_against = request.statistics.unwrap_or(&statistics);
+        let ranking = Ranking::new(self, request, &matches, weighed_against);
+        let (candidates, ranked) = ranking.best(budget)?;
         Ok(SearchOutcome {
             next_offset,
             candidates,
+            total_hits: matches.len() as u64,
             statistics,
-            total_hits,
-            truncated,
+            truncated: truncated || ranked == Scan::Exhausted,
             rows_scanned,
         })
     }
 
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "one loop's state, taken apart for its length only"
-    )]
-    fn search_namespace(
+    /// The namespaces of the scope that exist here, once each, with their place in it.
+    pub(crate) fn resolve(
         &self,
+        scope: &[ScopeEntry],
+        budget: &mut dyn Budget,
+    ) -> Result<(Vec<(usize, NamespaceRow)>, Scan), EngineError> {
+        let mut seen = HashSet::new();
+        let mut rows = Vec::new();
+        for (scope_index, entry) in scope.iter().enumerate() {
+            if scope_index > 0
+                && scope_index.is_multiple_of(NAMESPACES_PER_BUDGET_CHECK)
+                && budget.is_exhausted()
+            {
+                return Ok((rows, Scan::Exhausted));
+            }
+            if seen.insert(entry)
+                && let Some(row) = self.namespace(entry)?
+            {
+                rows.push((scope_index, row));
+            }
+        }
+        Ok((rows, Scan::Complete))
+    }
+}
+
+/// A search under way.
+struct Search<'a> {
+    searcher: &'a Searcher<'a>,
+    request: &'a SearchRequest<'a>,
+    plan: Plan,
+    matches: Matches,
+    /// Of the scoring leaves, in the namespaces searched so far.
+    document_frequencies: Vec<u64>,
+    rows_scanned: u64,
+}
+
+impl Search<'_> {
+    fn namespace(
+        &mut self,
         scope_index: usize,
         row: &NamespaceRow,
-        plan: &Plan,
-        postings: &mut dyn PostingReader,
         budget: &mut dyn Budget,
-        matches: &mut Matches,
-        frequencies: &mut [u64],
     ) -> Result<Scan, EngineError> {
+        if budget.is_exhausted() {
+            return Ok(Scan::Exhausted);
+        }
+        if row.documents == 0 {
+            return Ok(Scan::Complete);
+        }
+        let mut postings = RowReader::new(&self.searcher.snapshot, row.number);
+        let mut frequencies = vec![0_u64; self.plan.lists.len()];
+        self.matches.begin_namespace(scope_index, row.number);
+        let scan = self.windows(row, &mut postings, &mut frequencies, budget)?;
+        self.rows_scanned += postings.rows_read();
+        self.plan.add_document_frequencies(&frequencies, &mut self.document_frequencies);
+        Ok(scan)
+    }
+
+    fn windows(
+        &mut self,
+        row: &NamespaceRow,
+        postings: &mut dyn PostingReader,
+        frequencies: &mut [u64],
+        budget: &mut dyn Budget,
+    ) -> Result<Scan, EngineError> {
+        let Self { searcher, request, plan, matches, .. } = self;
         let mut window = Window::new(plan);
         if window.read_prefixes(plan, postings, budget)? == Scan::Exhausted {
             return Ok(Scan::Exhausted);
         }
+        let mut attributes =
+            AttributeReader::new(searcher, row.number, request.filter, request.sort.key);
         let size_max = if plan.phrases.is_empty() { WINDOW_MAX } else { WINDOW_MAX_WITH_PHRASES };
         let (mut start, mut size) = (0, WINDOW_FIRST);
         while start < row.next_ordinal {
             let end = start.saturating_add(size).min(row.next_ordinal);
+            let rows_before = postings.rows_read();
             if budget.is_exhausted()
                 || window.read(plan, start..end, postings, budget)? == Scan::Exhausted
-                || window.verify_phrases(self, row.number, plan, budget)? == Scan::Exhausted
+                || attributes.filter(&mut window, budget)? == Scan::Exhausted
+                || window.verify_phrases(searcher, row.number, plan, budget)? == Scan::Exhausted
             {
                 return Ok(Scan::Exhausted);
             }
             window.count_documents(frequencies);
-            if matches.add(self, scope_index, row.number, plan, &window)? == Scan::Exhausted {
+            if matches.add(searcher, plan, &window, &attributes, budget)? == Scan::Exhausted {
                 return Ok(Scan::Exhausted);
             }
             start = end;
-            size = size.saturating_mul(2).min(size_max);
+            size = next_size(size, size_max, postings.rows_read() - rows_before);
         }
         Ok(Scan::Complete)
     }
+}
+
+/// Ordinals of the next window after one of `size` that held so many postings.
+fn next_size(size: Ordinal, size_max: Ordinal, held: u64) -> Ordinal {
+    let next = if held > WINDOW_POSTINGS_MAX {
+        size / 2
+    } else if held > WINDOW_POSTINGS_MAX / 2 {
+        size
+    } else {
+        size.saturating_mul(2)
+    };
+    next.clamp(WINDOW_MIN, size_max)
 }

@@ -82,6 +82,34 @@ pub fn score(
     leaves.fold(0.0, |sum, (&df, &frequency)| sum + bm25(collection, df, length, frequency))
 }
 
+/// [`score`] for many documents of one query: the same bits, without computing again what is the query's.
+#[derive(Debug, Clone)]
+pub struct Scorer {
+    collection: Collection,
+    /// Of each scoring leaf.
+    idfs: Vec<f64>,
+}
+
+impl Scorer {
+    /// For a query whose scoring leaves have these document frequencies.
+    #[must_use]
+    pub fn new(collection: Collection, document_frequencies: &[u64]) -> Self {
+        let idfs = document_frequencies.iter().map(|&df| idf(collection.documents, df)).collect();
+        Self { collection, idfs }
+    }
+
+    /// What [`score`] gives.
+    #[must_use]
+    pub fn score(&self, length: u32, frequencies: &[u32]) -> f64 {
+        let norm = K1 * (1.0 - B + B * relative_length(self.collection, length));
+        let leaves = self.idfs.iter().zip(frequencies);
+        leaves.filter(|&(_, &frequency)| frequency > 0).fold(0.0, |sum, (idf, &frequency)| {
+            let tf = f64::from(frequency);
+            sum + idf * tf * (K1 + 1.0) / (tf + norm)
+        })
+    }
+}
+
 fn relative_length(collection: Collection, length: u32) -> f64 {
     if collection.total_length == 0 || collection.documents == 0 {
         return 1.0;
@@ -209,6 +237,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_scorer_gives_the_same_bits(
+            documents: u64, total_length: u64, length: u32,
+            leaves in prop::collection::vec((any::<u64>(), 0..4_u32), 0..6),
+        ) {
+            let collection = Collection { documents, total_length };
+            let (dfs, frequencies): (Vec<_>, Vec<_>) = leaves.into_iter().unzip();
+            let expected = score(collection, &dfs, length, &frequencies);
+            let got = Scorer::new(collection, &dfs).score(length, &frequencies);
+            prop_assert_eq!(got.to_bits(), expected.to_bits());
+        }
+
         #[test]
         fn codes_round_down_by_less_than_an_eighth(length in 0..=LENGTH_MAX) {
             let decoded = decode_length(encode_length(length));

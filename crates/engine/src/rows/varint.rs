@@ -13,6 +13,11 @@ pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
     }
 }
 
+/// Appends a signed number as LEB128, its sign in the lowest bit so that small ones stay short.
+pub(crate) fn put_signed(out: &mut Vec<u8>, value: i64) {
+    put(out, (value.cast_unsigned() << 1) ^ (value >> 63).cast_unsigned());
+}
+
 /// Appends the length, then the bytes.
 pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put(out, bytes.len() as u64);
@@ -49,6 +54,11 @@ impl<'a> Reader<'a> {
             }
         }
         None
+    }
+
+    pub(crate) fn i64(&mut self) -> Option<i64> {
+        let folded = self.u64()?;
+        Some((folded >> 1).cast_signed() ^ -((folded & 1).cast_signed()))
     }
 
     pub(crate) fn u32(&mut self) -> Option<u32> {

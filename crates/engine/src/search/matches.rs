@@ -1,6 +1,13 @@
 //! The documents that match, with what scoring needs, in flat memory.
 
+use std::ops::Range;
+
+use nautilus_query::scoring::decode_length;
+
+use super::Budget;
+use super::attributes::AttributeReader;
 use super::plan::Plan;
+use super::select::MatchIndex;
 use super::window::Window;
 use crate::error::EngineError;
 use crate::keys::{self, LENGTHS_PER_ROW, NamespaceNumber, Ordinal};
@@ -9,66 +16,149 @@ use crate::read::Searcher;
 
 /// A document that matches.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Match {
+struct Match {
+    ordinal: Ordinal,
+    length_code: u8,
+}
+
+/// The matches of one namespace, ascending by ordinal.
+#[derive(Debug, Clone)]
+pub(super) struct NamespaceMatches {
     pub(super) scope_index: usize,
     pub(super) ns: NamespaceNumber,
-    pub(super) ordinal: Ordinal,
-    pub(super) length_code: u8,
+    pub(super) indices: Range<MatchIndex>,
 }
 
 /// All matches of a search.
 pub(super) struct Matches {
+    /// Ascending by number; none without matches.
+    namespaces: Vec<NamespaceMatches>,
     matches: Vec<Match>,
     /// One number per scoring leaf and match.
     frequencies: Vec<u32>,
+    /// What each match is sorted by; empty where that is its score.
+    sort_values: Vec<Option<i64>>,
     leaves: usize,
+    is_sorted_by_value: bool,
 }
 
 /// Bound of a search's memory for matches: a broad query over millions of documents ends here, truncated.
 const MATCHES_BYTES_MAX: usize = 64 << 20;
 
 impl Matches {
-    pub(super) fn new(plan: &Plan) -> Self {
-        Self { matches: Vec::new(), frequencies: Vec::new(), leaves: plan.scoring.len() }
+    pub(super) fn new(plan: &Plan, is_sorted_by_value: bool) -> Self {
+        Self {
+            namespaces: Vec::new(),
+            matches: Vec::new(),
+            frequencies: Vec::new(),
+            sort_values: Vec::new(),
+            leaves: plan.scoring.len(),
+            is_sorted_by_value,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
         self.matches.len()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Match, &[u32])> {
-        // A query without scoring leaves has no positive part and no matches.
-        self.matches.iter().zip(self.frequencies.chunks_exact(self.leaves.max(1)))
+    /// Numbers of the scoring leaves of a match.
+    pub(super) fn leaves(&self) -> usize {
+        self.leaves
     }
 
-    pub(super) fn get(&self, index: usize) -> Option<(&Match, &[u32])> {
-        let from = index.checked_mul(self.leaves)?;
-        Some((self.matches.get(index)?, self.frequencies.get(from..from + self.leaves)?))
+    /// The namespace of a match.
+    pub(super) fn namespace_of(&self, index: MatchIndex) -> &NamespaceMatches {
+        &self.namespaces[self.namespaces.partition_point(|of| of.indices.end <= index)]
     }
 
-    /// Adds the window's matches; `Exhausted` where they would take too much memory.
+    /// The match of a document of the namespace, if it is one.
+    pub(super) fn find(&self, of: &NamespaceMatches, ordinal: Ordinal) -> Option<MatchIndex> {
+        let matches = &self.matches[of.indices.clone()];
+        let at = matches.binary_search_by_key(&ordinal, |found| found.ordinal).ok()?;
+        Some(of.indices.start + at)
+    }
+
+    pub(super) fn ordinal(&self, index: MatchIndex) -> Ordinal {
+        self.matches[index].ordinal
+    }
+
+    pub(super) fn length(&self, index: MatchIndex) -> u32 {
+        decode_length(self.matches[index].length_code)
+    }
+
+    /// Weighted frequency of each scoring leaf.
+    pub(super) fn frequencies(&self, index: MatchIndex) -> &[u32] {
+        &self.frequencies[index * self.leaves..][..self.leaves]
+    }
+
+    /// What the match is sorted by, where that is not its score.
+    pub(super) fn sort_value(&self, index: MatchIndex) -> Option<i64> {
+        self.sort_values.get(index).copied().flatten()
+    }
+
+    /// Begins the matches of another namespace.
+    pub(super) fn begin_namespace(&mut self, scope_index: usize, ns: NamespaceNumber) {
+        if self.namespaces.last().is_some_and(|last| last.indices.is_empty()) {
+            self.namespaces.pop();
+        }
+        let indices = self.len()..self.len();
+        self.namespaces.push(NamespaceMatches { scope_index, ns, indices });
+    }
+
+    /// Adds the window's matches to the last namespace begun; `Exhausted` where they would take too much time or memory.
     pub(super) fn add(
         &mut self,
         searcher: &Searcher<'_>,
-        scope_index: usize,
-        ns: NamespaceNumber,
         plan: &Plan,
         window: &Window,
+        attributes: &AttributeReader<'_>,
+        budget: &mut dyn Budget,
+    ) -> Result<Scan, EngineError> {
+        let first = self.len();
+        let scan = self.add_window(searcher, plan, window, attributes, budget)?;
+        if scan == Scan::Exhausted {
+            self.matches.truncate(first);
+            self.frequencies.truncate(first * self.leaves);
+            self.sort_values.truncate(first);
+        }
+        if let Some(last) = self.namespaces.last_mut() {
+            last.indices.end = self.matches.len();
+        }
+        Ok(scan)
+    }
+
+    fn add_window(
+        &mut self,
+        searcher: &Searcher<'_>,
+        plan: &Plan,
+        window: &Window,
+        attributes: &AttributeReader<'_>,
+        budget: &mut dyn Budget,
     ) -> Result<Scan, EngineError> {
         let first = self.matches.len();
+        let Some(ns) = self.namespaces.last().map(|last| last.ns) else {
+            return Ok(Scan::Complete);
+        };
         let mut lengths = Lengths { searcher, ns, row: None };
         for ordinal in window.matched() {
             let length_code = lengths.code(ordinal)?;
-            self.matches.push(Match { scope_index, ns, ordinal, length_code });
+            self.matches.push(Match { ordinal, length_code });
+            if self.is_sorted_by_value {
+                self.sort_values.push(attributes.sort_value(ordinal));
+            }
         }
         let added = self.matches.len() - first;
-        let bytes = self.matches.len() * (size_of::<Match>() + self.leaves * size_of::<u32>());
-        if bytes > MATCHES_BYTES_MAX {
-            self.matches.truncate(first);
+        let bytes_each =
+            size_of::<Match>() + size_of::<Option<i64>>() + self.leaves * size_of::<u32>();
+        if self.matches.len() * bytes_each > MATCHES_BYTES_MAX {
             return Ok(Scan::Exhausted);
         }
         self.frequencies.resize(self.frequencies.len() + added * self.leaves, 0);
         for (leaf_index, &leaf) in plan.scoring.iter().enumerate() {
+            // A leaf has at most a window's documents, a query a thousand leaves.
+            if budget.is_exhausted() {
+                return Ok(Scan::Exhausted);
+            }
             let mut at = first;
             for (ordinal, frequency) in window.weighted(plan, leaf) {
                 while self.matches.get(at).is_some_and(|found| found.ordinal < ordinal) {

@@ -169,6 +169,11 @@ impl Window {
         }
     }
 
+    /// Leaves out a document that the filter does not accept.
+    pub(super) fn exclude(&mut self, ordinal: Ordinal) {
+        self.matched.clear(index_in(&self.range, ordinal));
+    }
+
     /// The ordinals that match, ascending.
     pub(super) fn matched(&self) -> impl Iterator<Item = Ordinal> + '_ {
         self.matched.ones().map(|index| self.ordinal(index))

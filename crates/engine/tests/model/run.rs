@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use nautilus_analysis::Analyzer;
 use nautilus_engine as engine;
-use nautilus_engine::{Partition, PartitionIdentity, Resources, ScopeEntry, Unlimited, Writer};
+use nautilus_engine::{
+    Partition, PartitionIdentity, Resources, ScopeEntry, SearchRequest, Unlimited, Writer,
+};
 use nautilus_query::Node;
 use nautilus_reference_engine as reference;
 use nautilus_reference_engine::ReferenceEngine;
@@ -98,7 +100,7 @@ pub(crate) fn run(seed: u64, steps: usize) -> Tally {
     let mut left = steps;
     let mut segment = 0;
     while left > 0 {
-        let (partition, mut writer) = Partition::open(&dir, &IDENTITY, &resources).expect("opens");
+        let (partition, mut writer) = open(&dir, &resources).expect("opens");
         assert_eq!(partition.durable_offset(), writer.next_offset());
         let durable = writer.next_offset();
         for record in log.iter().filter(|record| record.offset >= durable.0) {
@@ -144,13 +146,17 @@ pub(crate) fn run(seed: u64, steps: usize) -> Tally {
     tally
 }
 
+fn open(dir: &Path, resources: &Resources) -> Result<(Partition, Writer), engine::EngineError> {
+    Partition::open(dir, &IDENTITY, resources, |_| engine::Attributes::default())
+}
+
 /// Leaves in `next` what a killed process would find in `dir`: closing would write what is in memory.
 fn crash(partition: Partition, writer: Writer, dir: &Path, next: &Path, resources: &Resources) {
     std::mem::forget((partition, writer));
     // Flushes and compactions go on meanwhile, so a copy may miss a file; a whole one opens.
     for _ in 0..100 {
         let copied = copy_folder(dir, next);
-        if copied.is_ok() && Partition::open(next, &IDENTITY, resources).is_ok() {
+        if copied.is_ok() && open(next, resources).is_ok() {
             return;
         }
         std::fs::remove_dir_all(next).expect("removes the torn copy");
@@ -232,7 +238,9 @@ fn ask(partition: &Partition, mut rng: StdRng, now: &Now) -> Vec<Answer> {
             (0..rng.random_range(0..6)).map(|_| entry(&mut rng, now)).collect();
         let query = query(&mut rng, &analyzer);
         let limit = *[1, 3, 1_000].choose(&mut rng).expect("not empty");
-        let outcome = searcher.search(&scope, &query, limit, &mut Unlimited).expect("searches");
+        let outcome = searcher
+            .search(&SearchRequest::new(&scope, &query, limit), &mut Unlimited)
+            .expect("searches");
         let first = outcome.candidates.first();
         let fetched = first.map(|hit| {
             let entry = scope[hit.scope_index].clone();
@@ -367,6 +375,7 @@ fn to_engine(record: &Record) -> engine::Mutation {
                 path: text.path.clone(),
                 body: text.body.clone(),
                 metadata: metadata.clone(),
+                attributes: engine::Attributes::default(),
             })
         }
         Change::Delete { id, version, condition: when } => {
