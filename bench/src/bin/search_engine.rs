@@ -10,8 +10,8 @@ use nautilus_analysis::Analyzer;
 use nautilus_bench::corpus;
 use nautilus_bench::measure::{Samples, Watch, cpu_seconds};
 use nautilus_engine::{
-    Budget, Mutation, Operation, Partition, PartitionIdentity, Resources, ScopeEntry,
-    SearchOutcome, Unlimited, Upsert, Writer,
+    Attributes, Budget, Mutation, Operation, Partition, PartitionIdentity, Resources, ScopeEntry,
+    SearchOutcome, SearchRequest, Unlimited, Upsert, Writer,
 };
 use nautilus_query::{MatchMode, Node, QueryLimits, parse};
 use nautilus_types::{DocumentId, Incarnation, LogGeneration, NamespaceName, Offset, PartitionId};
@@ -83,7 +83,8 @@ fn main() -> Result<()> {
     let resources = Resources::new(args.cache_mib << 20, args.write_buffers_mib << 20);
     let watch = Watch::start();
     let (partition, mut writer) =
-        Partition::open(&args.dir, &IDENTITY, &resources).context("open the partition")?;
+        Partition::open(&args.dir, &IDENTITY, &resources, |_| Attributes::default())
+            .context("open the partition")?;
     println!("opened in {:.1} s", watch.seconds());
     if writer.next_offset() == Offset(0) {
         load(&args, &mut writer)?;
@@ -162,6 +163,7 @@ fn document(root: &Path, file: &Path, body_bytes_max: usize) -> Result<Upsert> {
         path,
         body,
         metadata: Vec::new(),
+        attributes: Attributes::default(),
     })
 }
 
@@ -200,10 +202,11 @@ fn ask(
     limit: usize,
     budget: &mut dyn Budget,
 ) -> Result<SearchOutcome> {
-    let outcome = partition.searcher().search(scope, &query.all, limit, budget)?;
+    let outcome =
+        partition.searcher().search(&SearchRequest::new(scope, &query.all, limit), budget)?;
     match &query.any {
         Some(any) if outcome.total_hits == 0 && !outcome.truncated => {
-            Ok(partition.searcher().search(scope, any, limit, budget)?)
+            Ok(partition.searcher().search(&SearchRequest::new(scope, any, limit), budget)?)
         }
         Some(_) | None => Ok(outcome),
     }
@@ -316,8 +319,9 @@ fn overshoot(
         for _ in 0..100 {
             let watch = Watch::start();
             let mut budget = || watch.micros() / 1e3 > budget_ms;
-            let outcome =
-                partition.searcher().search(scope, &node, args.candidates, &mut budget)?;
+            let outcome = partition
+                .searcher()
+                .search(&SearchRequest::new(scope, &node, args.candidates), &mut budget)?;
             truncated += usize::from(outcome.truncated);
             over.push((watch.micros() / 1e3 - budget_ms).max(0.0));
         }
