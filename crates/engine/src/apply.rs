@@ -13,7 +13,7 @@ use crate::keys::{self, Kind, NamespaceNumber, Ordinal};
 use crate::mutation::{Attributes, Condition, Delete, Mutation, Operation, Outcome, Patch, Upsert};
 use crate::namespaces::{Change, Namespaces};
 use crate::partition::{META_APPLIED, Shared};
-use crate::postings::{PostingWriter, RowWriter};
+use crate::postings::{ChunkWriter, PostingWriter};
 use crate::rows::attributes;
 use crate::rows::document::{self, Header};
 use crate::rows::id::{IdRow, LiveId};
@@ -24,7 +24,7 @@ pub struct Writer {
     shared: Arc<Shared>,
     namespaces: Namespaces,
     next_offset: Offset,
-    postings: RowWriter,
+    postings: ChunkWriter,
     stopped_at: Option<Offset>,
 }
 
@@ -49,7 +49,7 @@ impl Writer {
     pub(crate) fn new(shared: Arc<Shared>) -> Result<Self, EngineError> {
         let namespaces = Namespaces::load(&shared)?;
         let next_offset = shared.applied()?;
-        Ok(Self { shared, namespaces, next_offset, postings: RowWriter::new(), stopped_at: None })
+        Ok(Self { shared, namespaces, next_offset, postings: ChunkWriter::new(), stopped_at: None })
     }
 
     /// The offset the next record must not be below.

@@ -21,7 +21,7 @@ use crate::partition::{
     FORMAT_VERSION, META_ANALYZER, META_APPLIED, META_FORMAT, META_NEXT_NUMBER, META_TOTALS,
     PartitionIdentity, Shared,
 };
-use crate::postings::{PostingWriter, RowWriter};
+use crate::postings::{ChunkWriter, PostingWriter};
 use crate::resources::Resources;
 use crate::rows::document::{self, Header};
 use crate::rows::id::IdRow;
@@ -167,7 +167,7 @@ fn copy_document(
     let texts = [header.title.as_str(), header.path.as_str(), text];
     let diff = Diff::between(&new.analyzer, ["", "", ""], texts);
     let mut batch = WriteBatch::default();
-    let mut postings = RowWriter::new();
+    let mut postings = ChunkWriter::new();
     for (token, pair) in diff.changed() {
         postings.put(&mut batch, ns, token, ordinal, pair.after);
     }
@@ -311,7 +311,7 @@ mod tests {
         batch.put(keys::meta(META_ANALYZER), 0_u64.to_be_bytes());
         let ns = NamespaceNumber(0);
         batch.delete_range([Kind::Posting as u8], [Kind::Posting as u8 + 1]);
-        batch.put(keys::posting(ns, b"stale", 0), [0b0000_1100]);
+        batch.put(keys::posting_chunk(ns, b"stale", 0), [0, 0, 0b0000_1100]);
         shared.write(batch).expect("writes");
         shared.flush().expect("flushes");
     }

@@ -160,7 +160,7 @@ impl Matches {
                 return Ok(Scan::Exhausted);
             }
             let mut at = first;
-            for (ordinal, frequency) in window.weighted(plan, leaf) {
+            for (ordinal, frequency) in window.weighted(leaf) {
                 while self.matches.get(at).is_some_and(|found| found.ordinal < ordinal) {
                     at += 1;
                 }
