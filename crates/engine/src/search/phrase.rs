@@ -4,11 +4,15 @@ mod scan;
 
 use nautilus_analysis::Analyzer;
 use nautilus_query::Field;
+use rocksdb::DBPinnableSlice;
 
-use super::plan::Phrase;
+use super::plan::{Phrase, Plan};
 use crate::error::EngineError;
-use crate::keys::{NamespaceNumber, Ordinal};
+use crate::keys::{self, Kind, NamespaceNumber, Ordinal};
+use crate::ordinals::NumberedRows;
 use crate::read::Searcher;
+use crate::rows::document::{self, Header};
+use crate::rows::pairs;
 use crate::rows::posting::Frequencies;
 
 /// How often `tokens` stand side by side in `text`; occurrences may overlap.
@@ -42,51 +46,90 @@ fn pass(
     found
 }
 
-/// Texts of one document, read when first needed.
-pub(super) struct Texts<'a> {
+/// Looks for phrases in the documents of one namespace, in the order of their ordinals.
+pub(super) struct PhraseChecker<'a> {
     searcher: &'a Searcher<'a>,
     ns: NamespaceNumber,
-    ordinal: Ordinal,
-    header: Option<(String, String)>,
-    body: Option<String>,
+    pairs: NumberedRows<'a>,
+    /// Of each phrase, the hashes of its tokens that follow each other.
+    hashes: Vec<Vec<u64>>,
 }
 
-impl<'a> Texts<'a> {
-    pub(super) fn new(searcher: &'a Searcher<'a>, ns: NamespaceNumber, ordinal: Ordinal) -> Self {
-        Self { searcher, ns, ordinal, header: None, body: None }
+impl<'a> PhraseChecker<'a> {
+    pub(super) fn new(searcher: &'a Searcher<'a>, ns: NamespaceNumber, plan: &Plan) -> Self {
+        let pairs = NumberedRows::new(&searcher.snapshot, Kind::Pairs, ns);
+        let hashes = plan.phrases.iter().map(|phrase| pairs::of_phrase(&phrase.tokens)).collect();
+        Self { searcher, ns, pairs, hashes }
     }
 
-    /// How often the phrase stands in each field it may stand in; `possible` are the fields that hold all its tokens.
+    /// Must not descend from call to call.
+    pub(super) fn document(&mut self, ordinal: Ordinal) -> Document<'_, 'a> {
+        Document { checker: self, ordinal, header: None, body: None }
+    }
+}
+
+/// One document; its texts are read when first needed.
+pub(super) struct Document<'c, 'a> {
+    checker: &'c mut PhraseChecker<'a>,
+    ordinal: Ordinal,
+    header: Option<Header>,
+    body: Option<DBPinnableSlice<'a>>,
+}
+
+impl Document<'_, '_> {
+    /// How often the phrase with this number stands in each field it may stand in; `possible` are the fields
+    /// that hold all its tokens.
     pub(super) fn frequencies(
         &mut self,
+        number: usize,
         phrase: &Phrase,
         possible: [bool; 3],
     ) -> Result<Frequencies, EngineError> {
         let mut frequencies = Frequencies::default();
         for field in Field::ALL {
-            if possible[field.index()] && phrase.fields.contains(field) {
-                let analyzer = &self.searcher.shared.analyzer;
-                frequencies.0[field.index()] = count(analyzer, self.text(field)?, &phrase.tokens);
+            if possible[field.index()]
+                && phrase.fields.contains(field)
+                && (field != Field::Body || self.may_hold(number)?)
+            {
+                let analyzer = self.checker.searcher.shared.analyzer;
+                frequencies.0[field.index()] = count(&analyzer, self.text(field)?, &phrase.tokens);
             }
         }
         Ok(frequencies)
     }
 
+    /// Whether the body may hold the phrase, by the pairs it has.
+    fn may_hold(&mut self, number: usize) -> Result<bool, EngineError> {
+        let pairs = self.checker.hashes.get(number).map_or(&[][..], Vec::as_slice);
+        if pairs.is_empty() {
+            return Ok(true);
+        }
+        let Some(row) = self.checker.pairs.get(self.ordinal)? else { return Ok(false) };
+        for &pair in pairs {
+            if !pairs::may_hold(row, pair)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn text(&mut self, field: Field) -> Result<&str, EngineError> {
+        let PhraseChecker { searcher, ns, .. } = *self.checker;
         match field {
             Field::Title | Field::Path => {
                 if self.header.is_none() {
-                    let header = self.searcher.header(self.ns, self.ordinal)?;
-                    self.header = Some((header.title, header.path));
+                    self.header = Some(searcher.header(ns, self.ordinal)?);
                 }
-                let (title, path) = self.header.as_ref().map_or(("", ""), |(t, p)| (t, p));
-                Ok(if field == Field::Title { title } else { path })
+                let header = self.header.as_ref();
+                let text = header.map(|h| if field == Field::Title { &h.title } else { &h.path });
+                Ok(text.map_or("", String::as_str))
             }
             Field::Body => {
                 if self.body.is_none() {
-                    self.body = Some(self.searcher.body(self.ns, self.ordinal)?);
+                    let body = searcher.get_pinned(&keys::body(ns, self.ordinal))?;
+                    self.body = Some(body.ok_or(EngineError::Missing { row: "body" })?);
                 }
-                Ok(self.body.as_deref().unwrap_or_default())
+                Ok(self.body.as_deref().map_or(Ok(""), document::decode_body)?)
             }
         }
     }

@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Budget;
-use super::phrase::Texts;
+use super::phrase::PhraseChecker;
 use super::plan::{Expression, Leaf, List, Phrase, Plan};
 use crate::bits::Bits;
 use crate::error::EngineError;
-use crate::keys::{self, Chunk, NamespaceNumber, Ordinal};
+use crate::keys::{self, Chunk, Ordinal};
 use crate::postings::{CHUNK_BITS, Column, Found, PostingReader, PrefixSums, Scan, Weights};
-use crate::read::Searcher;
 
 /// What is known of one list.
 struct Members {
@@ -159,8 +158,7 @@ impl Window {
     /// `Exhausted`: only those before the one that was next are kept.
     pub(super) fn verify_phrases(
         &mut self,
-        searcher: &Searcher<'_>,
-        ns: NamespaceNumber,
+        checker: &mut PhraseChecker<'_>,
         plan: &Plan,
         budget: &mut dyn Budget,
     ) -> Result<Scan, EngineError> {
@@ -170,8 +168,7 @@ impl Window {
         let mut scan = Scan::Complete;
         let survivors = self.matched.clone();
         'survivors: for index in survivors.ones() {
-            let ordinal = self.ordinal(index);
-            let mut texts = Texts::new(searcher, ns, ordinal);
+            let mut document = checker.document(self.ordinal(index));
             for (number, phrase) in plan.phrases.iter().enumerate() {
                 if !self.phrases[number].bits.contains(index) {
                     continue;
@@ -182,7 +179,7 @@ impl Window {
                     break 'survivors;
                 }
                 let possible = self.fields_with_all(phrase, index);
-                let frequencies = texts.frequencies(phrase, possible)?;
+                let frequencies = document.frequencies(number, phrase, possible)?;
                 let occurrences = &mut self.phrases[number];
                 if frequencies.is_empty() {
                     occurrences.bits.clear(index);
