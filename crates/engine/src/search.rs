@@ -119,8 +119,8 @@ pub struct ScopeStatistics {
 const SLICE_MAX: usize = 4_096;
 /// However many leaves score.
 const SLICE_MIN: usize = 256;
-/// Weights of a slice: 4 MiB, however many leaves score.
-const SLICE_WEIGHTS_MAX: usize = 1 << 20;
+/// Weights of a slice: 1 MiB, however many leaves score. Memory that is touched first costs half a millisecond a MiB.
+const SLICE_WEIGHTS_MAX: usize = 1 << 18;
 /// Namespaces resolved between two looks at the budget.
 const NAMESPACES_PER_BUDGET_CHECK: usize = 64;
 

@@ -157,18 +157,15 @@ impl Matches {
                 return Ok(Scan::Exhausted);
             }
             let mut at = first;
-            for (ordinal, frequency) in window.weighted(leaf) {
+            window.for_each_weight(leaf, |ordinal, frequency| {
                 while self.matches.get(at).is_some_and(|found| found.ordinal < ordinal) {
                     at += 1;
                 }
-                match self.matches.get(at) {
-                    Some(found) if found.ordinal == ordinal => {
-                        self.frequencies[at * self.leaves + leaf_index] = frequency;
-                    }
-                    Some(_) => {}
-                    None => break,
+                // Both are the window's documents that match.
+                if let Some(place) = self.frequencies.get_mut(at * self.leaves + leaf_index) {
+                    *place = frequency;
                 }
-            }
+            });
         }
         Ok(Scan::Complete)
     }
