@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use nautilus_analysis::Analyzer;
 use nautilus_bench::corpus;
-use nautilus_bench::measure::{Samples, Watch, cpu_seconds};
+use nautilus_bench::measure::{CpuWatch, Samples, Watch, cpu_seconds};
 use nautilus_engine::{
     Attributes, Budget, Mutation, Operation, Partition, PartitionIdentity, Resources, ScopeEntry,
     SearchOutcome, SearchRequest, Unlimited, Upsert, Writer,
@@ -55,6 +55,9 @@ struct Args {
     /// Milliseconds a search may take in the overshoot measurement; none: left out.
     #[arg(long, num_args = 0..)]
     budget_ms: Vec<f64>,
+    /// Measure by the clock and not by the searching thread's CPU time, which other processes do not disturb.
+    #[arg(long)]
+    wall: bool,
     /// Print every query whose median is above this (ms).
     #[arg(long)]
     above_ms: Option<f64>,
@@ -68,6 +71,25 @@ const IDENTITY: PartitionIdentity = PartitionIdentity {
     log_generation: LogGeneration(1),
     partition: PartitionId(0),
 };
+
+/// What searches are timed by.
+enum Clock {
+    Wall(Watch),
+    Cpu(CpuWatch),
+}
+
+impl Clock {
+    fn start(wall: bool) -> Self {
+        if wall { Self::Wall(Watch::start()) } else { Self::Cpu(CpuWatch::start()) }
+    }
+
+    fn ms(&self) -> f64 {
+        match self {
+            Self::Wall(watch) => watch.micros() / 1e3,
+            Self::Cpu(watch) => watch.micros() / 1e3,
+        }
+    }
+}
 
 /// A query that finds something.
 struct Query {
@@ -226,9 +248,9 @@ fn measure(
     for _ in 0..args.rounds {
         let mut round = Samples::default();
         for (index, query) in queries.iter().enumerate() {
-            let watch = Watch::start();
+            let clock = Clock::start(args.wall);
             let outcome = ask(partition, scope, query, args.candidates, &mut Unlimited)?;
-            let ms = watch.micros() / 1e3;
+            let ms = clock.ms();
             times[index].push(ms);
             rows[index] = outcome.rows_scanned;
             hits[index] = outcome.total_hits;
@@ -317,13 +339,13 @@ fn overshoot(
         };
         let (mut over, mut truncated) = (Samples::default(), 0);
         for _ in 0..100 {
-            let watch = Watch::start();
-            let mut budget = || watch.micros() / 1e3 > budget_ms;
+            let clock = Clock::start(args.wall);
+            let mut budget = || clock.ms() > budget_ms;
             let outcome = partition
                 .searcher()
                 .search(&SearchRequest::new(scope, &node, args.candidates), &mut budget)?;
             truncated += usize::from(outcome.truncated);
-            over.push((watch.micros() / 1e3 - budget_ms).max(0.0));
+            over.push((clock.ms() - budget_ms).max(0.0));
         }
         println!(
             "| {name} | {truncated} | {:.2} | {:.2} | {:.2} |",

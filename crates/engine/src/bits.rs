@@ -79,31 +79,51 @@ impl Bits {
     }
 
     /// Indexes of the set bits, ascending.
-    pub(crate) fn ones(&self) -> Ones<'_> {
-        Ones { words: &self.0, next_word: 0, rest: 0 }
+    pub(crate) fn ones(&self) -> impl Iterator<Item = usize> + '_ {
+        ones(0, self.0.iter().copied())
+    }
+
+    /// Indexes of `range`, which begins and ends with a word, whose bits are set in both, ascending.
+    pub(crate) fn ones_of_both<'a>(
+        &'a self,
+        other: &'a Self,
+        range: Range<usize>,
+    ) -> impl Iterator<Item = usize> + 'a {
+        let part = |bits: &'a Self| {
+            let words = range.start / 64..(range.end / 64).min(bits.0.len());
+            bits.0.get(words).unwrap_or_default()
+        };
+        ones(range.start, part(self).iter().zip(part(other)).map(|(a, b)| a & b))
     }
 }
 
-/// Indexes of set bits, ascending.
-pub(crate) struct Ones<'a> {
-    words: &'a [u64],
-    next_word: usize,
-    /// What is left of the word before `next_word`.
-    rest: u64,
+/// Indexes of the set bits of words, the first bit being `start`.
+fn ones(start: usize, words: impl Iterator<Item = u64>) -> impl Iterator<Item = usize> {
+    Ones { words, start, rest: 0, next_start: start }
 }
 
-impl Iterator for Ones<'_> {
+/// Indexes of set bits, ascending.
+struct Ones<I> {
+    words: I,
+    /// Index of the lowest bit of the word being taken apart, and what is left of it.
+    start: usize,
+    rest: u64,
+    next_start: usize,
+}
+
+impl<I: Iterator<Item = u64>> Iterator for Ones<I> {
     type Item = usize;
 
     #[inline]
     fn next(&mut self) -> Option<usize> {
         while self.rest == 0 {
-            self.rest = *self.words.get(self.next_word)?;
-            self.next_word += 1;
+            self.rest = self.words.next()?;
+            self.start = self.next_start;
+            self.next_start += 64;
         }
         let bit = self.rest.trailing_zeros() as usize;
         self.rest &= self.rest - 1;
-        Some((self.next_word - 1) * 64 + bit)
+        Some(self.start + bit)
     }
 }
 
@@ -145,6 +165,8 @@ mod tests {
             let bytes: Vec<u8> = bits(&a).words().iter().flat_map(|word| word.to_le_bytes()).collect();
             copied.set_bytes(&bytes);
             prop_assert_eq!(&copied, &bits(&a));
+            let of_both: Vec<usize> = bits(&a).ones_of_both(&bits(&b), 64..192).collect();
+            prop_assert_eq!(of_both, (&a & &b).range(64..192).copied().collect::<Vec<_>>());
             prop_assert_eq!(with(Bits::and), &a & &b);
             prop_assert_eq!(with(Bits::or), &a | &b);
             prop_assert_eq!(with(Bits::and_not), &a - &b);

@@ -8,6 +8,7 @@
 //! D │ ns u32 │ ordinal u32                  header row
 //! T │ ns u32 │ ordinal u32                  body row
 //! L │ ns u32 │ ordinal >> 8                 length codes of 256 ordinals
+//! F │ ns u32 │ ordinal u32                pairs of tokens that follow each other in the body
 //! P │ ns u32 │ token escaped │ chunk u24    postings of 16,384 ordinals
 //! ```
 //!
@@ -28,6 +29,7 @@ pub(crate) type Ordinal = u32;
 pub(crate) enum Kind {
     Attributes = b'A',
     Header = b'D',
+    Pairs = b'F',
     Id = b'I',
     Lengths = b'L',
     Meta = b'M',
@@ -38,10 +40,11 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Every kind with the name statistics use for it.
-    pub(crate) const NAMED: [(Self, &'static str); 8] = [
+    pub(crate) const NAMED: [(Self, &'static str); 9] = [
         (Self::Posting, "postings"),
         (Self::Body, "bodies"),
         (Self::Header, "headers"),
+        (Self::Pairs, "pairs"),
         (Self::Id, "ids"),
         (Self::Lengths, "lengths"),
         (Self::Attributes, "attributes"),
@@ -53,8 +56,15 @@ impl Kind {
     pub(crate) const POSTINGS: [Self; 1] = [Self::Posting];
 
     /// The kinds whose keys start with a namespace number.
-    pub(crate) const PER_NAMESPACE: [Self; 6] =
-        [Self::Posting, Self::Body, Self::Header, Self::Id, Self::Lengths, Self::Attributes];
+    pub(crate) const PER_NAMESPACE: [Self; 7] = [
+        Self::Posting,
+        Self::Body,
+        Self::Header,
+        Self::Pairs,
+        Self::Id,
+        Self::Lengths,
+        Self::Attributes,
+    ];
 }
 
 /// Ordinals whose postings share a row. A list of this many is read in some 30 µs and folded in some 200.
@@ -143,6 +153,11 @@ pub(crate) fn attributes(ns: NamespaceNumber, ordinal: Ordinal) -> Vec<u8> {
     numbered(Kind::Attributes, ns, ordinal)
 }
 
+/// `F │ ns │ ordinal`.
+pub(crate) fn pairs(ns: NamespaceNumber, ordinal: Ordinal) -> Vec<u8> {
+    numbered(Kind::Pairs, ns, ordinal)
+}
+
 /// `L │ ns │ ordinal >> 8`.
 pub(crate) fn lengths(ns: NamespaceNumber, ordinal: Ordinal) -> Vec<u8> {
     numbered(Kind::Lengths, ns, ordinal / LENGTHS_PER_ROW)
@@ -158,7 +173,8 @@ pub(crate) fn with_length_code(mut row: Vec<u8>, ordinal: Ordinal, code: u8) -> 
     row
 }
 
-fn numbered(kind: Kind, ns: NamespaceNumber, number: u32) -> Vec<u8> {
+/// `kind │ ns │ number`.
+pub(crate) fn numbered(kind: Kind, ns: NamespaceNumber, number: u32) -> Vec<u8> {
     let mut key = of_namespace(kind, ns);
     key.extend_from_slice(&number.to_be_bytes());
     key
@@ -306,6 +322,7 @@ mod tests {
                 (Kind::Posting, posting_chunk(ns, &token, chunk_of(ordinal).0)),
                 (Kind::Header, header(ns, ordinal)),
                 (Kind::Body, body(ns, ordinal)),
+                (Kind::Pairs, pairs(ns, ordinal)),
                 (Kind::Lengths, lengths(ns, ordinal)),
                 (Kind::Attributes, attributes(ns, ordinal)),
             ] {

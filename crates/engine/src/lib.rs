@@ -21,6 +21,7 @@ mod error;
 mod keys;
 mod mutation;
 mod namespaces;
+mod ordinals;
 mod partition;
 mod postings;
 mod read;

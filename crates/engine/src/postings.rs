@@ -17,7 +17,7 @@ mod value;
 mod vocabulary;
 
 use nautilus_query::FieldSet;
-use rocksdb::WriteBatch;
+use rocksdb::{DB, WriteBatch};
 
 use crate::error::EngineError;
 use crate::keys::{Chunk, NamespaceNumber, Ordinal};
@@ -49,17 +49,18 @@ pub(crate) enum Found {
     End,
 }
 
-/// Writes changed postings into a batch.
+/// Writes changed postings into a batch of a database that has no other writer.
 pub(crate) trait PostingWriter {
-    /// `after` empty removes the posting.
+    /// `after` empty removes the posting. A batch may hold one change of a token's chunk.
     fn put(
         &mut self,
+        db: &DB,
         batch: &mut WriteBatch,
         ns: NamespaceNumber,
         token: &str,
         ordinal: Ordinal,
         after: Frequencies,
-    );
+    ) -> Result<(), EngineError>;
 }
 
 /// Reads postings of one namespace in one snapshot.

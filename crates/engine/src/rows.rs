@@ -4,6 +4,7 @@ pub(crate) mod attributes;
 pub(crate) mod document;
 pub(crate) mod id;
 pub(crate) mod namespace;
+pub(crate) mod pairs;
 pub(crate) mod posting;
 pub(crate) mod varint;
 

@@ -32,7 +32,8 @@ use crate::postings::{ChunkReader, PostingReader, Scan};
 use crate::read::Searcher;
 use crate::rows::namespace::NamespaceRow;
 use attributes::AttributeReader;
-use matches::Matches;
+use matches::{Lengths, Matches};
+use phrase::PhraseChecker;
 use plan::Plan;
 use top::Ranking;
 use window::Window;
@@ -118,8 +119,8 @@ pub struct ScopeStatistics {
 const SLICE_MAX: usize = 4_096;
 /// However many leaves score.
 const SLICE_MIN: usize = 256;
-/// Weights of a slice: 4 MiB, however many leaves score.
-const SLICE_WEIGHTS_MAX: usize = 1 << 20;
+/// Weights of a slice: 1 MiB, however many leaves score. Memory that is touched first costs half a millisecond a MiB.
+const SLICE_WEIGHTS_MAX: usize = 1 << 18;
 /// Namespaces resolved between two looks at the budget.
 const NAMESPACES_PER_BUDGET_CHECK: usize = 64;
 
@@ -250,6 +251,8 @@ impl Search<'_> {
         }
         let mut attributes =
             AttributeReader::new(searcher, row.number, request.filter, request.sort.key);
+        let mut lengths = Lengths::new(searcher, row.number);
+        let mut phrases = PhraseChecker::new(searcher, row.number, plan);
         let slice = slice_len(plan.scoring.len());
         for chunk in 0..=keys::chunk_of(row.next_ordinal.saturating_sub(1)).0 {
             if budget.is_exhausted()
@@ -262,8 +265,8 @@ impl Search<'_> {
                 if attributes.filter(&mut window, budget)? == Scan::Exhausted {
                     return Ok(Scan::Exhausted);
                 }
-                let verified = window.verify_phrases(searcher, row.number, plan, budget)?;
-                let added = matches.add(searcher, plan, &window, &attributes, budget)?;
+                let verified = window.verify_phrases(&mut phrases, plan, budget)?;
+                let added = matches.add(&mut lengths, plan, &window, &attributes, budget)?;
                 if verified == Scan::Exhausted || added == Scan::Exhausted {
                     return Ok(Scan::Exhausted);
                 }

@@ -54,6 +54,11 @@ fn is_emptied(key: &[u8], value: &[u8]) -> bool {
     is_posting && value == EMPTY
 }
 
+/// What is stored, with one more change: for a writer that merges by itself.
+pub(super) fn fold(existing: Option<&[u8]>, change: &[u8]) -> Vec<u8> {
+    full(existing, &[change], false)
+}
+
 /// Changes, oldest first, as one value of changes.
 fn partial(operands: &[&[u8]]) -> Vec<u8> {
     let changes = operands.iter().map(|operand| match parts(operand) {

@@ -2,6 +2,7 @@
 
 use nautilus_query::FieldSet;
 use rocksdb::{DB, DBRawIteratorWithThreadMode, ReadOptions, WriteBatch};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::column::Column;
 use super::sums::PrefixSums;
@@ -12,30 +13,64 @@ use crate::rows::Malformed;
 use crate::rows::posting::Frequencies;
 use crate::search::Budget;
 
-/// Writes each posting as a change of its chunk, without reading that.
+/// Changes of one chunk that may wait to be merged: every reader merges them again, at some 20 ns each.
+const PENDING_MAX: u16 = 4_096;
+/// Counters of changes. Chunks that share one are folded sooner than they need be.
+const COUNTERS: usize = 1 << 16;
+
+/// Writes each posting as a change of its chunk, without reading that; only every 4,096th change of a chunk is
+/// merged at once, so that a document which is edited all the time does not make its words slow to search.
 pub(crate) struct ChunkWriter {
     change: Vec<u8>,
+    /// Changes since the last that was merged at once, by hash of the key.
+    pending: Box<[u16]>,
+    pending_max: u16,
 }
 
 impl ChunkWriter {
     pub(crate) fn new() -> Self {
-        Self { change: Vec::with_capacity(16) }
+        Self::with_pending_max(PENDING_MAX)
+    }
+
+    pub(super) fn with_pending_max(pending_max: u16) -> Self {
+        let pending = vec![0; COUNTERS].into_boxed_slice();
+        Self { change: Vec::with_capacity(16), pending, pending_max }
+    }
+
+    /// Counts a change; true where it is to be merged at once.
+    fn is_due(&mut self, key: &[u8]) -> bool {
+        let slot = usize::try_from(xxh3_64(key) % COUNTERS as u64).unwrap_or(0);
+        let count = &mut self.pending[slot];
+        *count += 1;
+        let is_due = *count >= self.pending_max;
+        if is_due {
+            *count = 0;
+        }
+        is_due
     }
 }
 
 impl PostingWriter for ChunkWriter {
     fn put(
         &mut self,
+        db: &DB,
         batch: &mut WriteBatch,
         ns: NamespaceNumber,
         token: &str,
         ordinal: Ordinal,
         after: Frequencies,
-    ) {
+    ) -> Result<(), EngineError> {
         let (chunk, index) = keys::chunk_of(ordinal);
+        let key = keys::posting_chunk(ns, token.as_bytes(), chunk);
         self.change.clear();
         value::encode_change(&mut self.change, index, after);
-        batch.merge(keys::posting_chunk(ns, token.as_bytes(), chunk), &self.change);
+        if self.is_due(&key) {
+            let existing = db.get_pinned(&key).map_err(EngineError::read)?;
+            batch.put(key, merge::fold(existing.as_deref(), &self.change));
+        } else {
+            batch.merge(key, &self.change);
+        }
+        Ok(())
     }
 }
 

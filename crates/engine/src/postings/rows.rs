@@ -26,12 +26,13 @@ pub(crate) struct RowWriter;
 impl PostingWriter for RowWriter {
     fn put(
         &mut self,
+        _: &DB,
         batch: &mut WriteBatch,
         ns: NamespaceNumber,
         token: &str,
         ordinal: Ordinal,
         after: Frequencies,
-    ) {
+    ) -> Result<(), EngineError> {
         if after.is_empty() {
             batch.delete(key(ns, token, ordinal));
         } else {
@@ -39,6 +40,7 @@ impl PostingWriter for RowWriter {
             after.encode(&mut value);
             batch.put(key(ns, token, ordinal), value);
         }
+        Ok(())
     }
 }
 

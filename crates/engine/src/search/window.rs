@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Budget;
-use super::phrase::Texts;
+use super::phrase::PhraseChecker;
 use super::plan::{Expression, Leaf, List, Phrase, Plan};
 use crate::bits::Bits;
 use crate::error::EngineError;
-use crate::keys::{self, Chunk, NamespaceNumber, Ordinal};
+use crate::keys::{self, Chunk, Ordinal};
 use crate::postings::{CHUNK_BITS, Column, Found, PostingReader, PrefixSums, Scan, Weights};
-use crate::read::Searcher;
 
 /// What is known of one list.
 struct Members {
@@ -159,8 +158,7 @@ impl Window {
     /// `Exhausted`: only those before the one that was next are kept.
     pub(super) fn verify_phrases(
         &mut self,
-        searcher: &Searcher<'_>,
-        ns: NamespaceNumber,
+        checker: &mut PhraseChecker<'_>,
         plan: &Plan,
         budget: &mut dyn Budget,
     ) -> Result<Scan, EngineError> {
@@ -170,19 +168,22 @@ impl Window {
         let mut scan = Scan::Complete;
         let survivors = self.matched.clone();
         'survivors: for index in survivors.ones() {
-            let ordinal = self.ordinal(index);
-            let mut texts = Texts::new(searcher, ns, ordinal);
+            let mut document = checker.document(self.ordinal(index));
             for (number, phrase) in plan.phrases.iter().enumerate() {
                 if !self.phrases[number].bits.contains(index) {
                     continue;
                 }
-                if budget.is_exhausted() {
+                let possible = self.fields_with_all(phrase, index);
+                let counted = if budget.is_exhausted() {
+                    None
+                } else {
+                    document.frequencies(number, phrase, possible, budget)?
+                };
+                let Some(frequencies) = counted else {
                     self.matched.truncate(index);
                     scan = Scan::Exhausted;
                     break 'survivors;
-                }
-                let possible = self.fields_with_all(phrase, index);
-                let frequencies = texts.frequencies(phrase, possible)?;
+                };
                 let occurrences = &mut self.phrases[number];
                 if frequencies.is_empty() {
                     occurrences.bits.clear(index);
@@ -212,27 +213,30 @@ impl Window {
         self.matched.ones().map(|index| self.ordinal(index))
     }
 
-    /// The weighted frequencies of a scoring leaf in the documents that match and have it, ascending by ordinal.
-    pub(super) fn weighted(&self, leaf: Leaf) -> impl Iterator<Item = (Ordinal, u32)> + '_ {
-        let mut both = self.matched.clone();
-        both.and(match leaf {
-            Leaf::List(list) => self.lists[list].bits(),
-            Leaf::Phrase(phrase) => self.phrases[phrase].column.bits(),
-        });
-        let indexes: Vec<(Ordinal, u32)> = both
-            .ones()
-            .map(|index| {
-                let weight = match leaf {
-                    Leaf::List(list) => self.lists[list].weighted(index, self.chunk),
-                    Leaf::Phrase(phrase) => {
-                        let occurrences = &self.phrases[phrase];
-                        occurrences.column.weighted(index, &occurrences.weights)
-                    }
-                };
-                (self.ordinal(index), weight)
-            })
-            .collect();
-        indexes.into_iter()
+    /// Calls `f` with the weighted frequency of a scoring leaf in each of the slice's documents that match and
+    /// have it, and the ordinal, ascending.
+    pub(super) fn for_each_weight(&self, leaf: Leaf, mut f: impl FnMut(Ordinal, u32)) {
+        let matched = &self.matched;
+        let slice = self.slice.clone();
+        match leaf {
+            Leaf::List(list) => {
+                let members = &self.lists[list];
+                let sums = members.sums.as_ref().map(|sums| sums.chunk(self.chunk));
+                for index in matched.ones_of_both(members.bits(), slice) {
+                    let weight = match sums {
+                        Some(sums) => sums.and_then(|sums| sums.get(index)).copied().unwrap_or(0),
+                        None => members.column.weighted(index, &members.weights),
+                    };
+                    f(self.ordinal(index), weight);
+                }
+            }
+            Leaf::Phrase(phrase) => {
+                let Occurrences { column, weights, .. } = &self.phrases[phrase];
+                for index in matched.ones_of_both(column.bits(), slice) {
+                    f(self.ordinal(index), column.weighted(index, weights));
+                }
+            }
+        }
     }
 
     fn ordinal(&self, index: usize) -> Ordinal {
@@ -307,15 +311,6 @@ impl Members {
         let sums = self.sums.as_ref().and_then(|sums| sums.chunk(chunk)).unwrap_or_default();
         for (index, _) in sums.iter().enumerate().filter(|(_, sum)| **sum > 0) {
             self.prefix_bits.set(index);
-        }
-    }
-
-    fn weighted(&self, index: usize, chunk: Chunk) -> u32 {
-        match &self.sums {
-            Some(sums) => {
-                sums.chunk(chunk).and_then(|sums| sums.get(index)).copied().unwrap_or_default()
-            }
-            None => self.column.weighted(index, &self.weights),
         }
     }
 }
