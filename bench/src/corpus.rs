@@ -32,15 +32,11 @@ pub fn read(
     body_bytes_max: usize,
     seed: u64,
 ) -> Result<Vec<Document>> {
-    let mut files = Vec::new();
+    let mut listed = Vec::new();
     for root in paths {
-        for entry in ignore::WalkBuilder::new(root).standard_filters(false).build() {
-            let entry = entry.with_context(|| format!("walk {}", root.display()))?;
-            if entry.file_type().is_some_and(|t| t.is_file()) {
-                files.push((root.clone(), entry.into_path()));
-            }
-        }
+        listed.extend(files(root)?.into_iter().map(|file| (root.clone(), file)));
     }
+    let mut files = listed;
     files.sort();
     Random::new(seed).shuffle(&mut files);
     let mut documents = Vec::new();
@@ -64,6 +60,37 @@ pub fn read(
         }
     }
     Ok(documents)
+}
+
+/// All files under `root`, in the order of their paths.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn files(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in ignore::WalkBuilder::new(root).standard_filters(false).build() {
+        let entry = entry.with_context(|| format!("walk {}", root.display()))?;
+        if entry.file_type().is_some_and(|t| t.is_file()) {
+            files.push(entry.into_path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The text of one file, whatever its bytes: tags are removed from HTML, what is not UTF-8 is replaced.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn body_of(file: &Path, body_bytes_max: usize) -> Result<String> {
+    let mut bytes = std::fs::read(file).with_context(|| format!("read {}", file.display()))?;
+    bytes.truncate(body_bytes_max);
+    let mut text = String::from_utf8_lossy(&bytes).into_owned();
+    if file.extension().is_some_and(|extension| extension == "html") {
+        text = strip_tags(&text);
+    }
+    cut(&mut text, body_bytes_max);
+    Ok(text)
 }
 
 fn push_file(root: &Path, file: &Path, mut body: String, max: usize, out: &mut Vec<Document>) {

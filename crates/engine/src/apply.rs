@@ -13,7 +13,7 @@ use crate::keys::{self, Kind, NamespaceNumber, Ordinal};
 use crate::mutation::{Attributes, Condition, Delete, Mutation, Operation, Outcome, Patch, Upsert};
 use crate::namespaces::{Change, Namespaces};
 use crate::partition::{META_APPLIED, Shared};
-use crate::postings::{PostingWriter, RowWriter};
+use crate::postings::{ChunkWriter, PostingWriter};
 use crate::rows::attributes;
 use crate::rows::document::{self, Header};
 use crate::rows::id::{IdRow, LiveId};
@@ -24,7 +24,7 @@ pub struct Writer {
     shared: Arc<Shared>,
     namespaces: Namespaces,
     next_offset: Offset,
-    postings: RowWriter,
+    postings: ChunkWriter,
     stopped_at: Option<Offset>,
 }
 
@@ -49,7 +49,7 @@ impl Writer {
     pub(crate) fn new(shared: Arc<Shared>) -> Result<Self, EngineError> {
         let namespaces = Namespaces::load(&shared)?;
         let next_offset = shared.applied()?;
-        Ok(Self { shared, namespaces, next_offset, postings: RowWriter::new(), stopped_at: None })
+        Ok(Self { shared, namespaces, next_offset, postings: ChunkWriter::new(), stopped_at: None })
     }
 
     /// The offset the next record must not be below.
@@ -218,9 +218,10 @@ impl Writer {
             return Ok(Outcome::Deleted);
         };
         let diff = Diff::between(&self.shared.analyzer, texts_of(&stored), ["", "", ""]);
-        self.put_postings(batch, ns.number, stored.ordinal, &diff);
+        self.put_postings(batch, ns.number, stored.ordinal, &diff)?;
         batch.delete(keys::header(ns.number, stored.ordinal));
         batch.delete(keys::body(ns.number, stored.ordinal));
+        batch.delete(keys::pairs(ns.number, stored.ordinal));
         put_attributes(batch, ns.number, stored.ordinal, stored.attributes, Attributes::default());
         ns.documents = ns.documents.saturating_sub(1);
         ns.total_length = ns.total_length.saturating_sub(u64::from(stored.header.length));
@@ -254,8 +255,8 @@ impl Writer {
         {
             return Ok(store_metadata(batch, ns.number, stored, &target));
         }
-        let diff = Diff::between(&self.shared.analyzer, before, target.texts);
-        self.put_postings(batch, ns.number, ordinal, &diff);
+        let mut diff = Diff::between(&self.shared.analyzer, before, target.texts);
+        self.put_postings(batch, ns.number, ordinal, &diff)?;
 
         let header = Header {
             document_id: target.document_id.to_vec(),
@@ -272,6 +273,11 @@ impl Writer {
         if stored.is_none() || before[body] != target.texts[body] {
             let row = document::encode_body(target.texts[body]);
             batch.put(keys::body(ns.number, ordinal), row);
+            match diff.pairs_row() {
+                Some(row) => batch.put(keys::pairs(ns.number, ordinal), row),
+                None if stored.is_some() => batch.delete(keys::pairs(ns.number, ordinal)),
+                None => {}
+            }
         }
         let code = encode_length(diff.length_after);
         let old_code = stored.as_ref().map(|stored| encode_length(stored.header.length));
@@ -297,10 +303,11 @@ impl Writer {
         ns: NamespaceNumber,
         ordinal: Ordinal,
         diff: &Diff,
-    ) {
+    ) -> Result<(), EngineError> {
         for (token, pair) in diff.changed() {
-            self.postings.put(batch, ns, token, ordinal, pair.after);
+            self.postings.put(&self.shared.db, batch, ns, token, ordinal, pair.after)?;
         }
+        Ok(())
     }
 
     fn put_length(

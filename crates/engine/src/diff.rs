@@ -4,6 +4,7 @@ use hashbrown::HashMap;
 use nautilus_analysis::Analyzer;
 use nautilus_query::Field;
 
+use crate::rows::pairs;
 use crate::rows::posting::Frequencies;
 
 /// The searchable texts of a document, indexed by `Field::index`.
@@ -23,12 +24,19 @@ pub(crate) struct Diff {
     pub(crate) length_before: u32,
     /// Tokens of all fields, after.
     pub(crate) length_after: u32,
+    /// Hashes of the tokens that follow each other in the body after, if that is another than before.
+    pairs_after: Vec<u64>,
 }
 
 impl Diff {
     /// Analyses both versions; a field with the same text in both is analysed once.
     pub(crate) fn between(analyzer: &Analyzer, before: Texts<'_>, after: Texts<'_>) -> Self {
-        let mut diff = Self { tokens: HashMap::new(), length_before: 0, length_after: 0 };
+        let mut diff = Self {
+            tokens: HashMap::new(),
+            length_before: 0,
+            length_after: 0,
+            pairs_after: Vec::new(),
+        };
         for field in Field::ALL {
             let (old, new) = (before[field.index()], after[field.index()]);
             if old == new {
@@ -44,6 +52,8 @@ impl Diff {
     fn count(&mut self, analyzer: &Analyzer, field: Field, text: &str, before: bool, after: bool) {
         let index = field.index();
         let mut length = 0_u32;
+        let is_new_body = field == Field::Body && after && !before;
+        let mut last = None;
         analyzer.for_each_token(text, |token| {
             length = length.saturating_add(1);
             let pair = self.tokens.entry_ref(token.text).or_default();
@@ -53,6 +63,11 @@ impl Diff {
             if after {
                 pair.after.0[index] = pair.after.0[index].saturating_add(1);
             }
+            if is_new_body {
+                let hash = pairs::token_hash(token.text);
+                self.pairs_after.extend(last.map(|last| pairs::pair_hash(last, hash)));
+                last = Some(hash);
+            }
         });
         if before {
             self.length_before = self.length_before.saturating_add(length);
@@ -60,6 +75,11 @@ impl Diff {
         if after {
             self.length_after = self.length_after.saturating_add(length);
         }
+    }
+
+    /// The pairs row of the new body, if it has one.
+    pub(crate) fn pairs_row(&mut self) -> Option<Vec<u8>> {
+        pairs::encode(&mut self.pairs_after)
     }
 
     /// The tokens whose posting changes.

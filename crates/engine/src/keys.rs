@@ -8,7 +8,8 @@
 //! D │ ns u32 │ ordinal u32                  header row
 //! T │ ns u32 │ ordinal u32                  body row
 //! L │ ns u32 │ ordinal >> 8                 length codes of 256 ordinals
-//! P │ ns u32 │ token escaped │ ordinal u32  posting
+//! F │ ns u32 │ ordinal u32                pairs of tokens that follow each other in the body
+//! P │ ns u32 │ token escaped │ chunk u24    postings of 16,384 ordinals
 //! ```
 //!
 //! Numbers are big endian. In an escaped token a zero byte becomes `00 FF` and `00 01` ends it, so no
@@ -28,6 +29,7 @@ pub(crate) type Ordinal = u32;
 pub(crate) enum Kind {
     Attributes = b'A',
     Header = b'D',
+    Pairs = b'F',
     Id = b'I',
     Lengths = b'L',
     Meta = b'M',
@@ -38,10 +40,11 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Every kind with the name statistics use for it.
-    pub(crate) const NAMED: [(Self, &'static str); 8] = [
+    pub(crate) const NAMED: [(Self, &'static str); 9] = [
         (Self::Posting, "postings"),
         (Self::Body, "bodies"),
         (Self::Header, "headers"),
+        (Self::Pairs, "pairs"),
         (Self::Id, "ids"),
         (Self::Lengths, "lengths"),
         (Self::Attributes, "attributes"),
@@ -49,9 +52,39 @@ impl Kind {
         (Self::Meta, "meta"),
     ];
 
+    /// The kinds whose values are lists of postings.
+    pub(crate) const POSTINGS: [Self; 1] = [Self::Posting];
+
     /// The kinds whose keys start with a namespace number.
-    pub(crate) const PER_NAMESPACE: [Self; 6] =
-        [Self::Posting, Self::Body, Self::Header, Self::Id, Self::Lengths, Self::Attributes];
+    pub(crate) const PER_NAMESPACE: [Self; 7] = [
+        Self::Posting,
+        Self::Body,
+        Self::Header,
+        Self::Pairs,
+        Self::Id,
+        Self::Lengths,
+        Self::Attributes,
+    ];
+}
+
+/// Ordinals whose postings share a row. A list of this many is read in some 30 µs and folded in some 200.
+pub(crate) const ORDINALS_PER_CHUNK: u32 = 1 << CHUNK_SHIFT;
+const CHUNK_SHIFT: u32 = 14;
+const CHUNK_KEY_BYTES: usize = 3;
+
+/// Number of a chunk of ordinals.
+pub(crate) type Chunk = u32;
+
+/// The chunk of an ordinal, and its index there.
+pub(crate) fn chunk_of(ordinal: Ordinal) -> (Chunk, u16) {
+    // The remainder is below 2^14.
+    let index = u16::try_from(ordinal % ORDINALS_PER_CHUNK).unwrap_or(0);
+    (ordinal >> CHUNK_SHIFT, index)
+}
+
+/// The first ordinal of a chunk.
+pub(crate) fn first_ordinal(chunk: Chunk) -> Ordinal {
+    chunk << CHUNK_SHIFT
 }
 
 /// Ordinals whose length codes share a row.
@@ -60,7 +93,6 @@ pub(crate) const LENGTHS_PER_ROW: u32 = 256;
 const ESCAPE: u8 = 0x00;
 const ESCAPED_ZERO: u8 = 0xFF;
 const END: u8 = 0x01;
-const ORDINAL_BYTES: usize = 4;
 /// Kind and namespace number.
 const NAMESPACE_END: usize = 5;
 
@@ -121,6 +153,11 @@ pub(crate) fn attributes(ns: NamespaceNumber, ordinal: Ordinal) -> Vec<u8> {
     numbered(Kind::Attributes, ns, ordinal)
 }
 
+/// `F │ ns │ ordinal`.
+pub(crate) fn pairs(ns: NamespaceNumber, ordinal: Ordinal) -> Vec<u8> {
+    numbered(Kind::Pairs, ns, ordinal)
+}
+
 /// `L │ ns │ ordinal >> 8`.
 pub(crate) fn lengths(ns: NamespaceNumber, ordinal: Ordinal) -> Vec<u8> {
     numbered(Kind::Lengths, ns, ordinal / LENGTHS_PER_ROW)
@@ -136,44 +173,62 @@ pub(crate) fn with_length_code(mut row: Vec<u8>, ordinal: Ordinal, code: u8) -> 
     row
 }
 
-fn numbered(kind: Kind, ns: NamespaceNumber, number: u32) -> Vec<u8> {
+/// `kind │ ns │ number`.
+pub(crate) fn numbered(kind: Kind, ns: NamespaceNumber, number: u32) -> Vec<u8> {
     let mut key = of_namespace(kind, ns);
     key.extend_from_slice(&number.to_be_bytes());
     key
 }
 
-/// `P │ ns │ token escaped`, with the end mark: the start of the token's postings.
-pub(crate) fn postings(ns: NamespaceNumber, token: &[u8]) -> Vec<u8> {
-    let mut key = postings_prefix(ns, token);
+/// Appends `P │ ns │ token escaped`, with the end mark: the start of the token's postings.
+pub(crate) fn put_postings(key: &mut Vec<u8>, ns: NamespaceNumber, token: &[u8]) {
+    put_postings_prefix(key, ns, token);
     key.extend_from_slice(&[ESCAPE, END]);
-    key
 }
 
 /// `P │ ns │ prefix escaped`, without end mark: the start of the postings of every token with this prefix.
 pub(crate) fn postings_prefix(ns: NamespaceNumber, prefix: &[u8]) -> Vec<u8> {
-    let mut key = of_namespace(Kind::Posting, ns);
+    let mut key = Vec::with_capacity(48);
+    put_postings_prefix(&mut key, ns, prefix);
+    key
+}
+
+fn put_postings_prefix(key: &mut Vec<u8>, ns: NamespaceNumber, prefix: &[u8]) {
+    key.push(Kind::Posting as u8);
+    key.extend_from_slice(&ns.0.to_be_bytes());
     for &byte in prefix {
         key.push(byte);
         if byte == ESCAPE {
             key.push(ESCAPED_ZERO);
         }
     }
+}
+
+/// Appends the last part of a key of postings.
+pub(crate) fn put_chunk(key: &mut Vec<u8>, chunk: Chunk) {
+    key.extend_from_slice(&chunk.to_be_bytes()[4 - CHUNK_KEY_BYTES..]);
+}
+
+/// `P │ ns │ token escaped │ chunk`.
+pub(crate) fn posting_chunk(ns: NamespaceNumber, token: &[u8], chunk: Chunk) -> Vec<u8> {
+    let mut key = Vec::with_capacity(5 + token.len() + 2 + CHUNK_KEY_BYTES);
+    put_postings(&mut key, ns, token);
+    put_chunk(&mut key, chunk);
     key
 }
 
-/// `P │ ns │ token escaped │ ordinal`.
-pub(crate) fn posting(ns: NamespaceNumber, token: &[u8], ordinal: Ordinal) -> Vec<u8> {
-    let mut key = postings(ns, token);
-    key.extend_from_slice(&ordinal.to_be_bytes());
-    key
+/// What [`put_chunk`] appended.
+pub(crate) fn decode_chunk(bytes: &[u8]) -> Option<Chunk> {
+    let bytes: [u8; CHUNK_KEY_BYTES] = bytes.try_into().ok()?;
+    Some(bytes.into_iter().fold(0, |chunk, byte| chunk << 8 | Chunk::from(byte)))
 }
 
-/// A posting's key without its ordinal: the start of all postings of its token.
-pub(crate) fn without_ordinal(key: &[u8]) -> &[u8] {
-    &key[..key.len().saturating_sub(ORDINAL_BYTES)]
+/// A key of postings without its chunk: the start of all postings of its token.
+pub(crate) fn without_chunk(key: &[u8]) -> Option<&[u8]> {
+    key.get(..key.len().checked_sub(CHUNK_KEY_BYTES)?)
 }
 
-/// The token whose [`postings`] start this is.
+/// The token whose start, as [`put_postings`] makes it, this is.
 pub(crate) fn token_of(start: &[u8]) -> Option<Vec<u8>> {
     let escaped = start.strip_suffix(&[ESCAPE, END])?.get(NAMESPACE_END..)?;
     let mut token = Vec::with_capacity(escaped.len());
@@ -187,16 +242,14 @@ pub(crate) fn token_of(start: &[u8]) -> Option<Vec<u8>> {
     Some(token)
 }
 
-/// The ordinal of a posting's key if it is one of the token whose [`postings`] start is `start`.
-pub(crate) fn ordinal_of(key: &[u8], start: &[u8]) -> Option<Ordinal> {
-    let rest = key.strip_prefix(start)?;
-    Some(Ordinal::from_be_bytes(rest.try_into().ok()?))
+/// The chunk of any key of postings, whatever its token.
+pub(crate) fn last_chunk(key: &[u8]) -> Option<Chunk> {
+    decode_chunk(key.last_chunk::<CHUNK_KEY_BYTES>()?)
 }
 
-/// The ordinal of any posting's key, whatever its token.
+/// The ordinal at the end of a key of a header or a body.
 pub(crate) fn last_ordinal(key: &[u8]) -> Option<Ordinal> {
-    let (_, ordinal) = key.split_at_checked(key.len().checked_sub(ORDINAL_BYTES)?)?;
-    Some(Ordinal::from_be_bytes(ordinal.try_into().ok()?))
+    Some(Ordinal::from_be_bytes(*key.last_chunk()?))
 }
 
 #[cfg(test)]
@@ -204,6 +257,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// As many as there are chunks of all ordinals.
+    const CHUNKS: Chunk = 1 << (32 - CHUNK_SHIFT);
 
     /// Bytes that meet every special case: escapes, end marks, 0xFF, prefixes of each other.
     fn tricky() -> impl Strategy<Value = Vec<u8>> {
@@ -216,11 +272,11 @@ mod tests {
     proptest! {
         #[test]
         fn keys_order_as_their_parts(
-            a in (any::<u32>(), tricky(), any::<u32>()),
-            b in (any::<u32>(), tricky(), any::<u32>()),
+            a in (any::<u32>(), tricky(), 0..CHUNKS),
+            b in (any::<u32>(), tricky(), 0..CHUNKS),
         ) {
-            let key = |(ns, token, ordinal): &(u32, Vec<u8>, u32)| {
-                posting(NamespaceNumber(*ns), token, *ordinal)
+            let key = |(ns, token, chunk): &(u32, Vec<u8>, Chunk)| {
+                posting_chunk(NamespaceNumber(*ns), token, *chunk)
             };
             prop_assert_eq!(key(&a).cmp(&key(&b)), a.cmp(&b));
         }
@@ -228,29 +284,30 @@ mod tests {
         #[test]
         fn a_scan_of_one_token_meets_no_other(
             ns in 0..3_u32, token in tricky(),
-            other_ns in 0..3_u32, other in tricky(), ordinal in any::<u32>(),
+            other_ns in 0..3_u32, other in tricky(), chunk in 0..CHUNKS,
         ) {
-            let start = postings(NamespaceNumber(ns), &token);
-            let key = posting(NamespaceNumber(other_ns), &other, ordinal);
+            let mut start = Vec::new();
+            put_postings(&mut start, NamespaceNumber(ns), &token);
+            let key = posting_chunk(NamespaceNumber(other_ns), &other, chunk);
             let same = ns == other_ns && token == other;
-            prop_assert_eq!(key.starts_with(&start), same);
-            prop_assert_eq!(ordinal_of(&key, &start), same.then_some(ordinal));
-            prop_assert_eq!(last_ordinal(&key), Some(ordinal));
-            prop_assert_eq!(token_of(without_ordinal(&key)), Some(other));
+            prop_assert_eq!(key.strip_prefix(&*start).and_then(decode_chunk), same.then_some(chunk));
+            prop_assert_eq!(last_chunk(&key), Some(chunk));
+            prop_assert_eq!(without_chunk(&key).and_then(token_of), Some(other));
         }
 
         #[test]
         fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..24)) {
-            let _: (Option<Vec<u8>>, Option<Ordinal>) = (token_of(&bytes), last_ordinal(&bytes));
+            let _: (Option<Vec<u8>>, Option<Chunk>) = (token_of(&bytes), last_chunk(&bytes));
+            let _: (Option<&[u8]>, Option<Ordinal>) = (without_chunk(&bytes), last_ordinal(&bytes));
         }
 
         #[test]
         fn a_prefix_scan_meets_exactly_its_tokens(
-            prefix in tricky(), other_ns in 0..2_u32, token in tricky(), ordinal in any::<u32>(),
+            prefix in tricky(), other_ns in 0..2_u32, token in tricky(), chunk in 0..CHUNKS,
         ) {
             // A prefix that ends in NUL is the one byte that an end mark could be taken for.
             let start = postings_prefix(NamespaceNumber(0), &prefix);
-            let key = posting(NamespaceNumber(other_ns), &token, ordinal);
+            let key = posting_chunk(NamespaceNumber(other_ns), &token, chunk);
             prop_assert_eq!(key.starts_with(&start), other_ns == 0 && token.starts_with(&prefix));
         }
 
@@ -262,9 +319,10 @@ mod tests {
             let ns = NamespaceNumber(ns);
             for (kind, key) in [
                 (Kind::Id, id(ns, &id_bytes)),
-                (Kind::Posting, posting(ns, &token, ordinal)),
+                (Kind::Posting, posting_chunk(ns, &token, chunk_of(ordinal).0)),
                 (Kind::Header, header(ns, ordinal)),
                 (Kind::Body, body(ns, ordinal)),
+                (Kind::Pairs, pairs(ns, ordinal)),
                 (Kind::Lengths, lengths(ns, ordinal)),
                 (Kind::Attributes, attributes(ns, ordinal)),
             ] {

@@ -2,23 +2,26 @@
 //!
 //! ```text
 //! Mutation ─► Writer: rules ─► diff of tokens ─► one WriteBatch (rows + applied offset) ─► RocksDB
-//! query Node ─► Searcher (one snapshot) ─► lists per window ─► bit sets ─► filter ─► phrases of survivors ─► BM25 or a number ─► top-k
+//! query Node ─► Searcher (one snapshot) ─► lists per chunk ─► bit sets ─► filter ─► phrases of survivors ─► BM25 or a number ─► top-k
 //! ```
 //!
-//! The inverted index is *exploded*: one row per (namespace, token, document), so a change writes only
-//! the postings that changed and a search is a scan that cannot leave its namespace. The write-ahead log
+//! The inverted index is written *exploded*, one blind change for each (namespace, token, document), so an
+//! edit writes only the postings that changed, and RocksDB's compaction makes packed lists of them. A
+//! search reads lists that cannot leave its namespace. The write-ahead log
 //! is off: the mutation log is the log, and the applied offset travels in the batch of its rows.
 //! Formats are drawn in `docs/formats/partition.md`; the decisions stand in `docs/adr/`.
 //!
 //! What it does not do: decide who may read what, talk to a log, or know any wire format.
 
 mod apply;
+mod bits;
 mod checkpoint;
 mod diff;
 mod error;
 mod keys;
 mod mutation;
 mod namespaces;
+mod ordinals;
 mod partition;
 mod postings;
 mod read;

@@ -1,7 +1,7 @@
 //! Reading one snapshot: documents by id, ids in order. Searching is in `search`.
 
 use nautilus_types::{DocumentId, Offset};
-use rocksdb::ReadOptions;
+use rocksdb::{DBPinnableSlice, ReadOptions};
 
 use crate::error::EngineError;
 use crate::keys::{self, Kind, NamespaceNumber, Ordinal};
@@ -151,6 +151,14 @@ impl<'a> Searcher<'a> {
         let bytes = self.get(&keys::body(ns, ordinal))?;
         let bytes = bytes.ok_or(EngineError::Missing { row: "body" })?;
         Ok(document::decode_body(&bytes)?.to_owned())
+    }
+
+    /// The value where it stands in RocksDB's memory.
+    pub(crate) fn get_pinned(
+        &self,
+        key: &[u8],
+    ) -> Result<Option<DBPinnableSlice<'_>>, EngineError> {
+        self.snapshot.get_pinned(key).map_err(EngineError::read)
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {

@@ -21,7 +21,7 @@ use crate::partition::{
     FORMAT_VERSION, META_ANALYZER, META_APPLIED, META_FORMAT, META_NEXT_NUMBER, META_TOTALS,
     PartitionIdentity, Shared,
 };
-use crate::postings::{PostingWriter, RowWriter};
+use crate::postings::{ChunkWriter, PostingWriter};
 use crate::resources::Resources;
 use crate::rows::document::{self, Header};
 use crate::rows::id::IdRow;
@@ -106,6 +106,7 @@ pub(crate) fn rebuild(
 }
 
 fn copy(old: &Old, new: &Shared) -> Result<(), EngineError> {
+    let mut postings = ChunkWriter::new();
     for item in old
         .shared
         .db
@@ -117,7 +118,7 @@ fn copy(old: &Old, new: &Shared) -> Result<(), EngineError> {
         }
         let mut row = NamespaceRow::decode(&value)?;
         if row.is_live {
-            copy_namespace(old, new, &mut row)?;
+            copy_namespace(old, new, &mut postings, &mut row)?;
         }
         let mut batch = WriteBatch::default();
         batch.put(&key, row.encode());
@@ -134,7 +135,12 @@ fn copy(old: &Old, new: &Shared) -> Result<(), EngineError> {
     new.write(batch)
 }
 
-fn copy_namespace(old: &Old, new: &Shared, row: &mut NamespaceRow) -> Result<(), EngineError> {
+fn copy_namespace(
+    old: &Old,
+    new: &Shared,
+    postings: &mut ChunkWriter,
+    row: &mut NamespaceRow,
+) -> Result<(), EngineError> {
     for_each_row(&old.shared, Kind::Id, row.number, |key, value| {
         let mut batch = WriteBatch::default();
         batch.put(key, value);
@@ -146,7 +152,7 @@ fn copy_namespace(old: &Old, new: &Shared, row: &mut NamespaceRow) -> Result<(),
     for_each_row(&old.shared, Kind::Header, ns, |key, value| {
         let ordinal = keys::last_ordinal(key).ok_or(Malformed { row: "header" })?;
         let header = old.header(ns, value)?;
-        let length = copy_document(old, new, ns, ordinal, header)?;
+        let length = copy_document(old, new, postings, (ns, ordinal), header)?;
         row.total_length += u64::from(length);
         row.documents += 1;
         Ok(())
@@ -157,21 +163,23 @@ fn copy_namespace(old: &Old, new: &Shared, row: &mut NamespaceRow) -> Result<(),
 fn copy_document(
     old: &Old,
     new: &Shared,
-    ns: NamespaceNumber,
-    ordinal: Ordinal,
+    postings: &mut ChunkWriter,
+    (ns, ordinal): (NamespaceNumber, Ordinal),
     mut header: Header,
 ) -> Result<u32, EngineError> {
     let body = old.get(&keys::body(ns, ordinal))?;
     let body = body.ok_or(EngineError::Missing { row: "body" })?;
     let text = document::decode_body(&body)?;
     let texts = [header.title.as_str(), header.path.as_str(), text];
-    let diff = Diff::between(&new.analyzer, ["", "", ""], texts);
+    let mut diff = Diff::between(&new.analyzer, ["", "", ""], texts);
     let mut batch = WriteBatch::default();
-    let mut postings = RowWriter::new();
     for (token, pair) in diff.changed() {
-        postings.put(&mut batch, ns, token, ordinal, pair.after);
+        postings.put(&new.db, &mut batch, ns, token, ordinal, pair.after)?;
     }
     batch.put(keys::body(ns, ordinal), document::encode_body(text));
+    if let Some(row) = diff.pairs_row() {
+        batch.put(keys::pairs(ns, ordinal), row);
+    }
     if let Some(row) = old.attributes(ns, ordinal, &header)? {
         batch.put(keys::attributes(ns, ordinal), row);
     }
@@ -311,7 +319,7 @@ mod tests {
         batch.put(keys::meta(META_ANALYZER), 0_u64.to_be_bytes());
         let ns = NamespaceNumber(0);
         batch.delete_range([Kind::Posting as u8], [Kind::Posting as u8 + 1]);
-        batch.put(keys::posting(ns, b"stale", 0), [0b0000_1100]);
+        batch.put(keys::posting_chunk(ns, b"stale", 0), [0, 0, 0b0000_1100]);
         shared.write(batch).expect("writes");
         shared.flush().expect("flushes");
     }

@@ -5,6 +5,8 @@ use rocksdb::{
     WriteOptions,
 };
 
+use crate::postings;
+
 /// One block cache and one bound on write buffers for the whole process: the number of partitions never multiplies them.
 #[derive(Clone)]
 pub struct Resources {
@@ -49,6 +51,7 @@ impl Resources {
         let mut options = Options::default();
         options.create_if_missing(true);
         options.set_block_based_table_factory(&table);
+        postings::merge::configure(&mut options);
         options.set_write_buffer_manager(&self.write_buffers);
         options.set_write_buffer_size(WRITE_BUFFER_BYTES);
         options.set_max_write_buffer_number(WRITE_BUFFERS_MAX);

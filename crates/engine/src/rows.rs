@@ -4,8 +4,9 @@ pub(crate) mod attributes;
 pub(crate) mod document;
 pub(crate) mod id;
 pub(crate) mod namespace;
+pub(crate) mod pairs;
 pub(crate) mod posting;
-mod varint;
+pub(crate) mod varint;
 
 /// Stored bytes that no encoder of ours writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

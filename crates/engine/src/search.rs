@@ -3,16 +3,15 @@
 //! ```text
 //! for each namespace of the scope
 //!   prefixes: their whole range once
-//!   for each window of ordinals
-//!     lists ─► bit sets ─► the tree over bit sets ─► filter ─► phrases of the survivors ─► matches with frequencies
+//!   for each chunk of ordinals: its lists ─► bit sets ─► the tree over bit sets
+//!     for each slice of it: filter ─► phrases of the survivors ─► matches with frequencies
 //! statistics of the whole scope ─► BM25, or the number sorted by ─► top-k, ties by document id
 //! ```
 //!
-//! A window is searched whole or not at all, so a search that runs out of time still returns only true
-//! matches, with `truncated` said.
+//! The lists of a chunk are read whole or not at all, and phrases are checked document by document, so a
+//! search that runs out of time still returns only true matches, with `truncated` said.
 
 mod attributes;
-mod bits;
 mod matches;
 mod order;
 mod phrase;
@@ -28,12 +27,13 @@ use std::collections::HashSet;
 use nautilus_types::{DocumentId, Incarnation, NamespaceName, Offset};
 
 use crate::error::EngineError;
-use crate::keys::Ordinal;
-use crate::postings::{PostingReader, RowReader, Scan};
+use crate::keys;
+use crate::postings::{ChunkReader, PostingReader, Scan};
 use crate::read::Searcher;
 use crate::rows::namespace::NamespaceRow;
 use attributes::AttributeReader;
-use matches::Matches;
+use matches::{Lengths, Matches};
+use phrase::PhraseChecker;
 use plan::Plan;
 use top::Ranking;
 use window::Window;
@@ -83,7 +83,7 @@ pub struct SearchOutcome {
     pub total_hits: u64,
     /// The budget ended before everything was searched.
     pub truncated: bool,
-    /// Posting rows read.
+    /// Postings read.
     pub rows_scanned: u64,
 }
 
@@ -115,18 +115,12 @@ pub struct ScopeStatistics {
     pub document_frequencies: Vec<u64>,
 }
 
-/// Ordinals of the first window; each next one is twice as long up to [`WINDOW_MAX`]. A short first window
-/// gives a search with little time something to return.
-const WINDOW_FIRST: Ordinal = 2_048;
-/// However many postings there are.
-const WINDOW_MIN: Ordinal = 256;
-/// Bit sets of 2 KiB, lists of at most 256 KiB.
-const WINDOW_MAX: Ordinal = 16_384;
-/// With phrases, whose check takes tens of microseconds a document: what a window that runs out of time loses.
-const WINDOW_MAX_WITH_PHRASES: Ordinal = WINDOW_FIRST;
-
-/// Postings a window may hold before the next is made smaller: 16 MiB, however many lists there are.
-const WINDOW_POSTINGS_MAX: u64 = 1 << 20;
+/// Ordinals that are filtered, checked and weighed together. What a search that runs out of time loses.
+const SLICE_MAX: usize = 4_096;
+/// However many leaves score.
+const SLICE_MIN: usize = 256;
+/// Weights of a slice: 1 MiB, however many leaves score. Memory that is touched first costs half a millisecond a MiB.
+const SLICE_WEIGHTS_MAX: usize = 1 << 18;
 /// Namespaces resolved between two looks at the budget.
 const NAMESPACES_PER_BUDGET_CHECK: usize = 64;
 
@@ -234,11 +228,11 @@ impl Search<'_> {
         if row.documents == 0 {
             return Ok(Scan::Complete);
         }
-        let mut postings = RowReader::new(&self.searcher.snapshot, row.number);
+        let mut postings = ChunkReader::new(&self.searcher.snapshot, row.number);
         let mut frequencies = vec![0_u64; self.plan.lists.len()];
         self.matches.begin_namespace(scope_index, row.number);
         let scan = self.windows(row, &mut postings, &mut frequencies, budget)?;
-        self.rows_scanned += postings.rows_read();
+        self.rows_scanned += postings.postings_read();
         self.plan.add_document_frequencies(&frequencies, &mut self.document_frequencies);
         Ok(scan)
     }
@@ -257,37 +251,32 @@ impl Search<'_> {
         }
         let mut attributes =
             AttributeReader::new(searcher, row.number, request.filter, request.sort.key);
-        let size_max = if plan.phrases.is_empty() { WINDOW_MAX } else { WINDOW_MAX_WITH_PHRASES };
-        let (mut start, mut size) = (0, WINDOW_FIRST);
-        while start < row.next_ordinal {
-            let end = start.saturating_add(size).min(row.next_ordinal);
-            let rows_before = postings.rows_read();
+        let mut lengths = Lengths::new(searcher, row.number);
+        let mut phrases = PhraseChecker::new(searcher, row.number, plan);
+        let slice = slice_len(plan.scoring.len());
+        for chunk in 0..=keys::chunk_of(row.next_ordinal.saturating_sub(1)).0 {
             if budget.is_exhausted()
-                || window.read(plan, start..end, postings, budget)? == Scan::Exhausted
-                || attributes.filter(&mut window, budget)? == Scan::Exhausted
-                || window.verify_phrases(searcher, row.number, plan, budget)? == Scan::Exhausted
+                || window.read(plan, chunk, postings, budget)? == Scan::Exhausted
             {
                 return Ok(Scan::Exhausted);
             }
             window.count_documents(frequencies);
-            if matches.add(searcher, plan, &window, &attributes, budget)? == Scan::Exhausted {
-                return Ok(Scan::Exhausted);
+            while window.next_slice(slice) {
+                if attributes.filter(&mut window, budget)? == Scan::Exhausted {
+                    return Ok(Scan::Exhausted);
+                }
+                let verified = window.verify_phrases(&mut phrases, plan, budget)?;
+                let added = matches.add(&mut lengths, plan, &window, &attributes, budget)?;
+                if verified == Scan::Exhausted || added == Scan::Exhausted {
+                    return Ok(Scan::Exhausted);
+                }
             }
-            start = end;
-            size = next_size(size, size_max, postings.rows_read() - rows_before);
         }
         Ok(Scan::Complete)
     }
 }
 
-/// Ordinals of the next window after one of `size` that held so many postings.
-fn next_size(size: Ordinal, size_max: Ordinal, held: u64) -> Ordinal {
-    let next = if held > WINDOW_POSTINGS_MAX {
-        size / 2
-    } else if held > WINDOW_POSTINGS_MAX / 2 {
-        size
-    } else {
-        size.saturating_mul(2)
-    };
-    next.clamp(WINDOW_MIN, size_max)
+/// Ordinals of a slice where so many leaves score.
+fn slice_len(leaves: usize) -> usize {
+    (SLICE_WEIGHTS_MAX / leaves.max(1)).clamp(SLICE_MIN, SLICE_MAX).next_power_of_two()
 }

@@ -10,7 +10,7 @@ use nautilus_query::FieldSet;
 use nautilus_types::Offset;
 
 use crate::error::EngineError;
-use crate::postings::{PostingReader, RowReader, Scan, VocabularyReader};
+use crate::postings::{ChunkReader, PostingReader, Scan, VocabularyReader};
 use crate::read::Searcher;
 use crate::search::{Budget, ScopeEntry};
 
@@ -23,7 +23,7 @@ pub struct SuggestOutcome {
     pub suggestions: Vec<Suggestion>,
     /// The budget, or the memory for words, ended before everything was looked at.
     pub truncated: bool,
-    /// Posting rows read.
+    /// Postings read.
     pub rows_scanned: u64,
 }
 
@@ -63,7 +63,7 @@ impl Searcher<'_> {
                 scan = Scan::Exhausted;
                 break;
             }
-            let mut postings = RowReader::new(&self.snapshot, row.number);
+            let mut postings = ChunkReader::new(&self.snapshot, row.number);
             scan = postings.read_vocabulary(prefix, fields, budget, &mut |token, count| {
                 let is_full = documents.len() >= TOKENS_MAX;
                 match documents.get_mut(token) {
@@ -75,7 +75,7 @@ impl Searcher<'_> {
                 }
                 Scan::Complete
             })?;
-            rows_scanned += postings.rows_read();
+            rows_scanned += postings.postings_read();
         }
         let truncated = scan == Scan::Exhausted;
         let suggestions = best(&documents, limit);

@@ -1,19 +1,29 @@
 //! The engine against the naive reference engine: random histories, searched while they are applied.
 //!
 //! One thread applies a random history (all operations, restarts in between, with or without a flush) while
-//! others search, list and fetch from snapshots and note the label of each answer. Afterwards the reference engine
-//! replays the same history and every answer must equal its own at that label.
+//! others search, follow listings page by page, ask for words, list, fetch and take checkpoints, and note the label
+//! of each answer. Afterwards the reference engine replays the same history and every answer must equal its own at
+//! that label.
 //!
 //! `NAUTILUS_SEED` replays one seed; `NAUTILUS_MODEL_STEPS` sets the steps of a run.
 
+#[path = "model/ask.rs"]
+mod ask;
+#[path = "model/check.rs"]
+mod check;
+#[path = "model/convert.rs"]
+mod convert;
 #[path = "model/history.rs"]
 mod history;
 #[path = "model/queries.rs"]
 mod queries;
 #[path = "model/run.rs"]
 mod run;
+#[path = "model/tally.rs"]
+mod tally;
 
-use run::{Tally, run};
+use run::run;
+use tally::Tally;
 
 /// Steps of one seed, and seeds of one test run.
 const STEPS: usize = 1_800;

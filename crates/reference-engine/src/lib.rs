@@ -8,12 +8,18 @@
 //! the query tree and the ids with the engine and nothing else; tokens
 //! (`docs/formats/analysis.md`) and scores (`docs/formats/scoring.md`) are computed here anew.
 
+mod request;
 mod search;
 mod state;
+mod suggest;
 mod tokens;
 
+pub use request::{Bound, Number, Order, Page, Place, Request, place};
 pub use search::{Hit, Statistics};
-pub use state::{ExpectedVersion, Mutation, Outcome, ReferenceEngine, StoredDocument, Text};
+pub use state::{
+    Attributes, ExpectedVersion, Metadata, Mutation, Outcome, Parts, ReferenceEngine,
+    StoredDocument, Text,
+};
 pub use tokens::tokens;
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use nautilus_query::{Field, FieldSet, Node};
-use nautilus_types::{DocumentId, Incarnation, NamespaceName};
+use nautilus_types::{DocumentId, Incarnation, NamespaceName, Offset};
 
-use crate::ReferenceEngine;
+use crate::state::StoredDocument;
+use crate::{Attributes, ReferenceEngine};
 
 const K1: f64 = 1.2;
 const B: f64 = 0.75;
@@ -23,6 +24,10 @@ pub struct Hit {
     pub frequencies: Vec<u32>,
     /// Its length as it is scored: tokens of all fields, rounded.
     pub length: u32,
+    /// Its numbers.
+    pub attributes: Attributes,
+    /// Offset of the record that last changed it.
+    pub changed_at: Offset,
 }
 
 /// What documents are weighed against.
@@ -37,10 +42,11 @@ pub struct Statistics {
 }
 
 /// A document of the scope, with its tokens by field.
-struct Candidate<'a> {
+pub(crate) struct Candidate<'a> {
     namespace: &'a NamespaceName,
     id: &'a DocumentId,
-    fields: &'a [Vec<String>; 3],
+    document: &'a StoredDocument,
+    pub(crate) fields: &'a [Vec<String>; 3],
 }
 
 impl ReferenceEngine {
@@ -54,7 +60,18 @@ impl ReferenceEngine {
         node: &Node,
         k: usize,
     ) -> Vec<Hit> {
-        let statistics = self.statistics(scope, node);
+        let mut hits = self.hits(scope, node, &self.statistics(scope, node));
+        hits.truncate(k);
+        hits
+    }
+
+    /// Every document that matches, scored with these statistics, in the order of [`Self::search`].
+    pub(crate) fn hits(
+        &self,
+        scope: &[(NamespaceName, Incarnation)],
+        node: &Node,
+        statistics: &Statistics,
+    ) -> Vec<Hit> {
         let leaves = node.scoring_leaves();
         let mut hits = Vec::new();
         for candidate in self.candidates(scope) {
@@ -65,9 +82,11 @@ impl ReferenceEngine {
                 hits.push(Hit {
                     namespace: candidate.namespace.clone(),
                     id: candidate.id.clone(),
-                    score: score(&statistics, &frequencies, length),
+                    score: score(statistics, &frequencies, length),
                     frequencies,
                     length,
+                    attributes: candidate.document.metadata.attributes,
+                    changed_at: candidate.document.changed_at,
                 });
             }
         }
@@ -75,7 +94,6 @@ impl ReferenceEngine {
             let by_score = b.score.total_cmp(&a.score);
             by_score.then_with(|| (&a.id, &a.namespace).cmp(&(&b.id, &b.namespace)))
         });
-        hits.truncate(k);
         hits
     }
 
@@ -114,7 +132,7 @@ impl ReferenceEngine {
         }
     }
 
-    fn candidates(&self, scope: &[(NamespaceName, Incarnation)]) -> Vec<Candidate<'_>> {
+    pub(crate) fn candidates(&self, scope: &[(NamespaceName, Incarnation)]) -> Vec<Candidate<'_>> {
         let scope: BTreeSet<_> = scope.iter().collect();
         let mut candidates = Vec::new();
         for (namespace, incarnation) in scope {
@@ -127,7 +145,7 @@ impl ReferenceEngine {
             for (id, document) in &stored.documents {
                 if document.text.is_some() {
                     let fields = &document.tokens;
-                    candidates.push(Candidate { namespace, id, fields });
+                    candidates.push(Candidate { namespace, id, document, fields });
                 }
             }
         }

@@ -17,6 +17,39 @@ pub struct Text {
     pub body: String,
 }
 
+/// Numbers of a document that searches filter and sort by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Attributes {
+    /// Its size in bytes.
+    pub size_bytes: Option<i64>,
+    /// When it was made, in milliseconds since 1970.
+    pub created_unix_ms: Option<i64>,
+    /// When it was changed, in milliseconds since 1970.
+    pub modified_unix_ms: Option<i64>,
+}
+
+/// What goes with a document's text and is not searched by words: opaque bytes, and numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Metadata {
+    /// Opaque.
+    pub bytes: Vec<u8>,
+    /// What searches filter and sort by.
+    pub attributes: Attributes,
+}
+
+/// Parts of a document; `None` leaves a part as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Parts {
+    /// New title.
+    pub title: Option<String>,
+    /// New path.
+    pub path: Option<String>,
+    /// New body.
+    pub body: Option<String>,
+    /// New metadata, as a whole.
+    pub metadata: Option<Metadata>,
+}
+
 /// What a writer requires of the document as it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExpectedVersion {
@@ -43,6 +76,23 @@ pub enum Mutation {
         expected: Option<ExpectedVersion>,
         /// Its text.
         text: Text,
+        /// What goes with it.
+        metadata: Metadata,
+    },
+    /// Changes parts of a document that exists.
+    Patch {
+        /// Its namespace.
+        namespace: NamespaceName,
+        /// The life of the namespace it belongs to.
+        incarnation: Incarnation,
+        /// Its id.
+        id: DocumentId,
+        /// Its new version; without one it always applies.
+        version: Option<u64>,
+        /// The writer's condition.
+        expected: Option<ExpectedVersion>,
+        /// What is new.
+        parts: Parts,
     },
     /// Deletes a document, remembering the version.
     Delete {
@@ -81,6 +131,8 @@ pub enum Outcome {
     StaleVersion,
     /// The stored document is not what the writer expected.
     ConditionFailed,
+    /// There is no document to patch.
+    NotFound,
 }
 
 /// What is stored under a document id: a document, or the trace of a deleted one.
@@ -90,17 +142,21 @@ pub struct StoredDocument {
     pub version: Option<u64>,
     /// `None` once deleted.
     pub text: Option<Text>,
+    /// What goes with it; nothing once deleted.
+    pub metadata: Metadata,
+    /// Offset of the record that last changed text or metadata; one that says the same again does not.
+    pub changed_at: Offset,
     /// Of title, path and body, so that a search need not cut them again.
     pub(crate) tokens: [Vec<String>; 3],
 }
 
 impl StoredDocument {
-    fn new(version: Option<u64>, text: Option<Text>) -> Self {
+    fn new(version: Option<u64>, text: Option<Text>, metadata: Metadata, at: Offset) -> Self {
         let tokens = match &text {
             Some(Text { title, path, body }) => [tokens(title), tokens(path), tokens(body)],
             None => [vec![], vec![], vec![]],
         };
-        Self { version, text, tokens }
+        Self { version, text, metadata, changed_at: at, tokens }
     }
 }
 
@@ -177,12 +233,28 @@ impl ReferenceEngine {
                 stored.documents.clear();
                 Outcome::Applied
             }
-            Mutation::Upsert { namespace, incarnation, id, version, expected, text } => {
-                let document = StoredDocument::new(*version, Some(text.clone()));
+            Mutation::Upsert { namespace, incarnation, id, version, expected, text, metadata } => {
+                let (text, metadata) = (Some(text.clone()), metadata.clone());
+                let document = StoredDocument::new(*version, text, metadata, offset);
                 self.put(namespace, *incarnation, id, *expected, document)
             }
+            Mutation::Patch { namespace, incarnation, id, version, expected, parts } => {
+                let stored = self.get(namespace, *incarnation, id);
+                let is_present = stored.is_some_and(|stored| stored.text.is_some());
+                let (text, metadata) = match stored {
+                    Some(stored) => parts.over(stored),
+                    None => (Text::default(), Metadata::default()),
+                };
+                let document = StoredDocument::new(*version, Some(text), metadata, offset);
+                let refusal = self.refusal(namespace, *incarnation, id, *expected, &document);
+                match refusal {
+                    Some(refusal) => refusal,
+                    None if !is_present => Outcome::NotFound,
+                    None => self.put(namespace, *incarnation, id, *expected, document),
+                }
+            }
             Mutation::Delete { namespace, incarnation, id, version, expected } => {
-                let document = StoredDocument::new(*version, None);
+                let document = StoredDocument::new(*version, None, Metadata::default(), offset);
                 self.put(namespace, *incarnation, id, *expected, document)
             }
         }
@@ -200,14 +272,38 @@ impl ReferenceEngine {
 
     fn put(
         &mut self,
-        namespace: &NamespaceName,
+        name: &NamespaceName,
         incarnation: Incarnation,
         id: &DocumentId,
         expected: Option<ExpectedVersion>,
-        document: StoredDocument,
+        mut document: StoredDocument,
     ) -> Outcome {
-        let Some(namespace) = self.enter(namespace, incarnation) else {
+        if let Some(refusal) = self.refusal(name, incarnation, id, expected, &document) {
+            return refusal;
+        }
+        let Some(namespace) = self.enter(name, incarnation) else {
             return Outcome::StaleIncarnation;
+        };
+        if let Some(stored) = namespace.documents.get(id)
+            && (&stored.text, &stored.metadata) == (&document.text, &document.metadata)
+        {
+            document.changed_at = stored.changed_at;
+        }
+        namespace.documents.insert(id.clone(), document);
+        Outcome::Applied
+    }
+
+    /// Why the document cannot take the place of what is stored.
+    fn refusal(
+        &mut self,
+        name: &NamespaceName,
+        incarnation: Incarnation,
+        id: &DocumentId,
+        expected: Option<ExpectedVersion>,
+        document: &StoredDocument,
+    ) -> Option<Outcome> {
+        let Some(namespace) = self.enter(name, incarnation) else {
+            return Some(Outcome::StaleIncarnation);
         };
         let stored = namespace.documents.get(id);
         let stored_version = stored.and_then(|stored| stored.version);
@@ -215,7 +311,7 @@ impl ReferenceEngine {
         if let (Some(version), Some(stored)) = (document.version, stored_version)
             && version <= stored
         {
-            return Outcome::StaleVersion;
+            return Some(Outcome::StaleVersion);
         }
         let holds = match expected {
             None => true,
@@ -224,10 +320,19 @@ impl ReferenceEngine {
                 is_present && stored_version == Some(version)
             }
         };
-        if !holds {
-            return Outcome::ConditionFailed;
-        }
-        namespace.documents.insert(id.clone(), document);
-        Outcome::Applied
+        (!holds).then_some(Outcome::ConditionFailed)
+    }
+}
+
+impl Parts {
+    /// The document with these parts in place of its own.
+    fn over(&self, stored: &StoredDocument) -> (Text, Metadata) {
+        let old = stored.text.clone().unwrap_or_default();
+        let text = Text {
+            title: self.title.clone().unwrap_or(old.title),
+            path: self.path.clone().unwrap_or(old.path),
+            body: self.body.clone().unwrap_or(old.body),
+        };
+        (text, self.metadata.clone().unwrap_or_else(|| stored.metadata.clone()))
     }
 }

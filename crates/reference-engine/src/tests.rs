@@ -4,7 +4,8 @@ use nautilus_types::{DocumentId, Incarnation, NamespaceName, Offset};
 use proptest::prelude::*;
 
 use crate::{
-    ExpectedVersion, Mutation, Outcome, ReferenceEngine, Text, search::round_length, tokens,
+    Attributes, Bound, ExpectedVersion, Metadata, Mutation, Number, Order, Outcome, Parts,
+    ReferenceEngine, Request, Text, place, search::round_length, tokens,
 };
 
 fn name(name: &str) -> NamespaceName {
@@ -32,6 +33,7 @@ fn upsert(namespace: &str, incarnation: u64, document: &str, version: Option<u64
         version,
         expected: None,
         text: Text { body: format!("fox {document}"), ..Text::default() },
+        metadata: Metadata::default(),
     }
 }
 
@@ -47,9 +49,9 @@ fn delete(document: &str, version: Option<u64>) -> Mutation {
 
 fn expecting(mut mutation: Mutation, wanted: ExpectedVersion) -> Mutation {
     match &mut mutation {
-        Mutation::Upsert { expected, .. } | Mutation::Delete { expected, .. } => {
-            *expected = Some(wanted);
-        }
+        Mutation::Upsert { expected, .. }
+        | Mutation::Patch { expected, .. }
+        | Mutation::Delete { expected, .. } => *expected = Some(wanted),
         Mutation::DeleteNamespace { .. } | Mutation::Skip => {}
     }
     mutation
@@ -145,6 +147,7 @@ fn put(engine: &mut ReferenceEngine, namespace: &str, document: &str, text: [&st
         version: None,
         expected: None,
         text: Text { title, path, body },
+        metadata: Metadata::default(),
     };
     assert_eq!(apply(engine, &mutation), Outcome::Applied);
 }
@@ -244,6 +247,94 @@ fn a_phrase_counts_every_start() {
     put(&mut engine, "n", "1", ["", "", "a a a"]);
     let phrase = Node::Phrase { fields: FieldSet::ALL, tokens: vec!["a".into(), "a".into()] };
     assert_eq!(engine.search(&[(name("n"), Incarnation(1))], &phrase, 1)[0].frequencies, [2]);
+}
+
+fn sized(document: &str, size_bytes: Option<i64>) -> Mutation {
+    let mut mutation = upsert("n", 1, document, None);
+    if let Mutation::Upsert { metadata, .. } = &mut mutation {
+        metadata.attributes = Attributes { size_bytes, ..Attributes::default() };
+    }
+    mutation
+}
+
+#[test]
+fn patches_keep_what_they_do_not_name() {
+    let mut engine = ReferenceEngine::new();
+    let patch = |parts| Mutation::Patch {
+        namespace: name("n"),
+        incarnation: Incarnation(1),
+        id: id("a"),
+        version: None,
+        expected: None,
+        parts,
+    };
+    let title = Parts { title: Some("Title".to_owned()), ..Parts::default() };
+    assert_eq!(apply(&mut engine, &patch(title.clone())), Outcome::NotFound);
+    assert_eq!(apply(&mut engine, &sized("a", Some(5))), Outcome::Applied);
+    let stored = |engine: &ReferenceEngine| {
+        engine.get(&name("n"), Incarnation(1), &id("a")).cloned().expect("stored")
+    };
+    for (changed_at, again) in [(2, 3), (2, 4)] {
+        assert_eq!(apply(&mut engine, &patch(title.clone())), Outcome::Applied, "{again}");
+        let document = stored(&engine);
+        let text = document.text.expect("live");
+        assert_eq!((text.title.as_str(), text.body.as_str()), ("Title", "fox a"));
+        assert_eq!(document.metadata.attributes.size_bytes, Some(5));
+        assert_eq!(document.changed_at, Offset(changed_at));
+    }
+    let none = Parts { metadata: Some(Metadata::default()), ..Parts::default() };
+    assert_eq!(apply(&mut engine, &patch(none)), Outcome::Applied);
+    assert_eq!(stored(&engine).metadata, Metadata::default());
+    assert_eq!(stored(&engine).changed_at, Offset(4));
+}
+
+#[test]
+fn pages_follow_each_other() {
+    let mut engine = ReferenceEngine::new();
+    for (document, size) in [("a", Some(2)), ("b", None), ("c", Some(1)), ("d", Some(2))] {
+        assert_eq!(apply(&mut engine, &sized(document, size)), Outcome::Applied);
+    }
+    let scope = [(name("n"), Incarnation(1))];
+    let fox = query("fox");
+    let all = Request {
+        scope: &scope,
+        node: &fox,
+        limit: 9,
+        bounds: &[],
+        order: Order::Ascending(Number::Size),
+        after: None,
+        statistics: None,
+        changed_before: None,
+    };
+    let ids = |request: &Request<'_>| -> String {
+        engine.page(request).hits.iter().map(|hit| hit.id.to_lossy()).collect()
+    };
+    assert_eq!(ids(&all), "cadb");
+    assert_eq!(ids(&Request { order: Order::Descending(Number::Size), ..all.clone() }), "adcb");
+    let bounds = [Bound::AtLeast(Number::Size, 2), Bound::AtMost(Number::Size, 2)];
+    let bounded = Request { bounds: &bounds, ..all.clone() };
+    assert_eq!((ids(&bounded).as_str(), engine.page(&bounded).total_hits), ("ad", 2));
+    let after = place(&engine.page(&all).hits[1], all.order);
+    assert_eq!(ids(&Request { after: Some(&after), ..all.clone() }), "db");
+    assert_eq!(ids(&Request { changed_before: Some(Offset(3)), ..all }), "cab");
+}
+
+#[test]
+fn words_are_counted_by_document() {
+    let mut engine = three();
+    let scope = [(name("n"), Incarnation(1)), (name("m"), Incarnation(1))];
+    let words = |engine: &ReferenceEngine, prefix, fields, limit| -> Vec<(String, u64)> {
+        engine.suggest(&scope, prefix, fields, limit)
+    };
+    let owned = |pairs: &[(&str, u64)]| -> Vec<(String, u64)> {
+        pairs.iter().map(|&(word, count)| (word.to_owned(), count)).collect()
+    };
+    assert_eq!(words(&engine, "r", FieldSet::ALL, 9), owned(&[("red", 3), ("rs", 1)]));
+    assert_eq!(words(&engine, "", FieldSet::ALL, 2), owned(&[("red", 3), ("fox", 2)]));
+    let title = FieldSet::only(nautilus_query::Field::Title);
+    assert_eq!(words(&engine, "r", title, 9), owned(&[("red", 1)]));
+    assert_eq!(apply(&mut engine, &delete("1", None)), Outcome::Applied);
+    assert_eq!(words(&engine, "r", FieldSet::ALL, 9), owned(&[("red", 2)]));
 }
 
 proptest! {

@@ -1,13 +1,11 @@
 //! The words of a namespace, counted from its postings.
 
 use nautilus_query::FieldSet;
-use nautilus_query::scoring::weighted_frequency;
 
-use super::{PostingReader, RowReader, Scan};
+use super::{ChunkReader, PostingReader, Scan, Weights, value};
 use crate::error::EngineError;
 use crate::keys;
 use crate::rows::Malformed;
-use crate::rows::posting::Frequencies;
 use crate::search::Budget;
 
 /// Reads which words a namespace has, in one snapshot.
@@ -24,7 +22,7 @@ pub(crate) trait VocabularyReader: PostingReader {
     ) -> Result<Scan, EngineError>;
 }
 
-impl VocabularyReader for RowReader<'_> {
+impl VocabularyReader for ChunkReader<'_> {
     fn read_vocabulary(
         &mut self,
         prefix: &str,
@@ -33,6 +31,7 @@ impl VocabularyReader for RowReader<'_> {
         each: &mut dyn FnMut(&str, u64) -> Scan,
     ) -> Result<Scan, EngineError> {
         let start = keys::postings_prefix(self.ns, prefix.as_bytes());
+        let weights = Weights::of(fields);
         let mut word = Word::default();
         let mut scan = Scan::Complete;
         self.rows.seek(&start);
@@ -46,9 +45,13 @@ impl VocabularyReader for RowReader<'_> {
                 }
                 word.begin(key);
             }
-            let frequencies = Frequencies::decode(value)?;
-            word.documents += u64::from(weighted_frequency(frequencies.0, fields) > 0);
-            if self.count_row() && budget.is_exhausted() {
+            let mut read = 0;
+            value::for_each(value, |entry| {
+                read += 1;
+                let weight = weights.of_posting(entry.code, || entry.frequencies());
+                word.documents += u64::from(weight > 0);
+            })?;
+            if self.count_row(read) && budget.is_exhausted() {
                 scan = Scan::Exhausted;
                 break;
             }
@@ -59,7 +62,7 @@ impl VocabularyReader for RowReader<'_> {
     }
 }
 
-/// The token whose rows are being read.
+/// The token whose chunks are being read.
 #[derive(Default)]
 struct Word {
     /// The start of its postings' keys; empty before the first.
@@ -70,12 +73,12 @@ struct Word {
 
 impl Word {
     fn is_of(&self, key: &[u8]) -> bool {
-        !self.start.is_empty() && keys::ordinal_of(key, &self.start).is_some()
+        !self.start.is_empty() && keys::without_chunk(key) == Some(&self.start)
     }
 
     fn begin(&mut self, key: &[u8]) {
         self.start.clear();
-        self.start.extend_from_slice(keys::without_ordinal(key));
+        self.start.extend_from_slice(keys::without_chunk(key).unwrap_or_default());
         self.documents = 0;
     }
 

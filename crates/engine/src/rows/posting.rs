@@ -7,14 +7,24 @@
 //!
 //! No positions and no length: an edit that moves words or changes the length writes no posting.
 
-use super::{Malformed, varint};
+#[cfg(test)]
+use super::Malformed;
+use super::varint;
 
 /// Frequencies of one token in one document, indexed by `Field::index`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub(crate) struct Frequencies(pub(crate) [u32; 3]);
 
+#[cfg(test)]
 const MALFORMED: Malformed = Malformed { row: "posting" };
 const INLINE_MAX: u32 = 31;
+/// The bits of a first byte that say which fields hold the token.
+pub(crate) const FIELDS: u8 = 0b111;
+
+/// Whether a posting's first byte says all of it.
+pub(crate) fn is_whole(first: u8) -> bool {
+    first > FIELDS
+}
 
 impl Frequencies {
     /// Whether no field holds the token: such a posting is not stored.
@@ -22,7 +32,8 @@ impl Frequencies {
         self.0 == [0; 3]
     }
 
-    pub(crate) fn encode(self, out: &mut Vec<u8>) {
+    /// The first byte of its encoding.
+    pub(crate) fn first_byte(self) -> u8 {
         let mut mask = 0_u8;
         let mut fields = 0;
         let mut sum = 0_u64;
@@ -34,35 +45,55 @@ impl Frequencies {
             }
         }
         match u8::try_from(sum) {
-            Ok(inline) if fields == 1 && sum <= u64::from(INLINE_MAX) => {
-                out.push(mask | (inline << 3));
-            }
-            Ok(_) | Err(_) => {
-                out.push(mask);
-                for frequency in self.0.into_iter().filter(|&frequency| frequency > 0) {
-                    varint::put(out, u64::from(frequency));
-                }
+            Ok(inline) if fields == 1 && sum <= u64::from(INLINE_MAX) => mask | (inline << 3),
+            Ok(_) | Err(_) => mask,
+        }
+    }
+
+    pub(crate) fn encode(self, out: &mut Vec<u8>) {
+        let first = self.first_byte();
+        out.push(first);
+        if !is_whole(first) {
+            for frequency in self.0.into_iter().filter(|&frequency| frequency > 0) {
+                varint::put(out, u64::from(frequency));
             }
         }
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut reader = varint::Reader(bytes);
-        let first = reader.byte().ok_or(MALFORMED)?;
-        let (mask, inline) = (first & 0b111, u32::from(first >> 3));
+    /// Reads one posting: its first byte, and what follows it from `rest`.
+    pub(crate) fn read(first: u8, rest: &mut varint::Reader<'_>) -> Option<Self> {
+        let (mask, inline) = (first & FIELDS, u32::from(first >> 3));
         if mask == 0 || (inline > 0 && mask.count_ones() != 1) {
-            return Err(MALFORMED);
+            return None;
         }
         let mut frequencies = [0; 3];
         for (bit, frequency) in frequencies.iter_mut().enumerate() {
             if mask & (1 << bit) != 0 {
-                *frequency = if inline > 0 { inline } else { reader.u32().ok_or(MALFORMED)? };
+                *frequency = if inline > 0 { inline } else { rest.u32()? };
                 if *frequency == 0 {
-                    return Err(MALFORMED);
+                    return None;
                 }
             }
         }
-        if reader.is_empty() { Ok(Self(frequencies)) } else { Err(MALFORMED) }
+        Some(Self(frequencies))
+    }
+
+    /// The frequencies a first byte says by itself; none where more bytes follow it or it makes no sense.
+    pub(crate) fn of_first_byte(first: u8) -> Self {
+        if is_whole(first) {
+            Self::read(first, &mut varint::Reader(&[])).unwrap_or_default()
+        } else {
+            Self::default()
+        }
+    }
+
+    /// Reads a row that holds one posting and nothing else.
+    #[cfg(test)]
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = varint::Reader(bytes);
+        let first = reader.byte().ok_or(MALFORMED)?;
+        let frequencies = Self::read(first, &mut reader).ok_or(MALFORMED)?;
+        if reader.is_empty() { Ok(frequencies) } else { Err(MALFORMED) }
     }
 }
 

@@ -10,7 +10,8 @@ use super::plan::Plan;
 use super::select::MatchIndex;
 use super::window::Window;
 use crate::error::EngineError;
-use crate::keys::{self, LENGTHS_PER_ROW, NamespaceNumber, Ordinal};
+use crate::keys::{Kind, LENGTHS_PER_ROW, NamespaceNumber, Ordinal};
+use crate::ordinals::NumberedRows;
 use crate::postings::Scan;
 use crate::read::Searcher;
 
@@ -108,14 +109,14 @@ impl Matches {
     /// Adds the window's matches to the last namespace begun; `Exhausted` where they would take too much time or memory.
     pub(super) fn add(
         &mut self,
-        searcher: &Searcher<'_>,
+        lengths: &mut Lengths<'_>,
         plan: &Plan,
         window: &Window,
         attributes: &AttributeReader<'_>,
         budget: &mut dyn Budget,
     ) -> Result<Scan, EngineError> {
         let first = self.len();
-        let scan = self.add_window(searcher, plan, window, attributes, budget)?;
+        let scan = self.add_window(lengths, plan, window, attributes, budget)?;
         if scan == Scan::Exhausted {
             self.matches.truncate(first);
             self.frequencies.truncate(first * self.leaves);
@@ -129,17 +130,13 @@ impl Matches {
 
     fn add_window(
         &mut self,
-        searcher: &Searcher<'_>,
+        lengths: &mut Lengths<'_>,
         plan: &Plan,
         window: &Window,
         attributes: &AttributeReader<'_>,
         budget: &mut dyn Budget,
     ) -> Result<Scan, EngineError> {
         let first = self.matches.len();
-        let Some(ns) = self.namespaces.last().map(|last| last.ns) else {
-            return Ok(Scan::Complete);
-        };
-        let mut lengths = Lengths { searcher, ns, row: None };
         for ordinal in window.matched() {
             let length_code = lengths.code(ordinal)?;
             self.matches.push(Match { ordinal, length_code });
@@ -160,39 +157,43 @@ impl Matches {
                 return Ok(Scan::Exhausted);
             }
             let mut at = first;
-            for (ordinal, frequency) in window.weighted(plan, leaf) {
+            window.for_each_weight(leaf, |ordinal, frequency| {
                 while self.matches.get(at).is_some_and(|found| found.ordinal < ordinal) {
                     at += 1;
                 }
-                match self.matches.get(at) {
-                    Some(found) if found.ordinal == ordinal => {
-                        self.frequencies[at * self.leaves + leaf_index] = frequency;
-                    }
-                    Some(_) => {}
-                    None => break,
+                // Both are the window's documents that match.
+                if let Some(place) = self.frequencies.get_mut(at * self.leaves + leaf_index) {
+                    *place = frequency;
                 }
-            }
+            });
         }
         Ok(Scan::Complete)
     }
 }
 
-/// Length codes by ordinal, one row at a time: matches come in ascending order.
-struct Lengths<'a> {
-    searcher: &'a Searcher<'a>,
-    ns: NamespaceNumber,
-    row: Option<(Ordinal, Vec<u8>)>,
+/// Length codes of one namespace by ordinal, ascending from call to call.
+pub(super) struct Lengths<'a> {
+    rows: NumberedRows<'a>,
+    /// The row read last, and its number.
+    held: Option<u32>,
+    row: Vec<u8>,
 }
 
-impl Lengths<'_> {
+impl<'a> Lengths<'a> {
+    pub(super) fn new(searcher: &'a Searcher<'_>, ns: NamespaceNumber) -> Self {
+        let rows = NumberedRows::new(&searcher.snapshot, Kind::Lengths, ns);
+        Self { rows, held: None, row: Vec::new() }
+    }
+
     fn code(&mut self, ordinal: Ordinal) -> Result<u8, EngineError> {
-        let chunk = ordinal / LENGTHS_PER_ROW;
-        if self.row.as_ref().is_none_or(|(held, _)| *held != chunk) {
-            let row = self.searcher.get(&keys::lengths(self.ns, ordinal))?;
-            self.row = Some((chunk, row.unwrap_or_default()));
+        let number = ordinal / LENGTHS_PER_ROW;
+        if self.held != Some(number) {
+            self.row.clear();
+            self.row.extend_from_slice(self.rows.get(number)?.unwrap_or_default());
+            self.held = Some(number);
         }
         let at = usize::try_from(ordinal % LENGTHS_PER_ROW).unwrap_or(0);
         // A code is only written where it is not 0: an empty document has none.
-        Ok(self.row.as_ref().and_then(|(_, row)| row.get(at)).copied().unwrap_or(0))
+        Ok(self.row.get(at).copied().unwrap_or(0))
     }
 }

@@ -26,16 +26,22 @@ const STEPS_MIN: usize = 2_048;
 
 /// Matches of one rank, of which the first `need` by id and namespace are wanted.
 pub(super) struct Ties<'a> {
-    pub(super) ranking: &'a Ranking<'a>,
-    pub(super) rank: Rank,
-    pub(super) need: usize,
+    ranking: &'a Ranking<'a>,
+    rank: Rank,
+    need: usize,
     /// Ascending by id and namespace.
     pub(super) found: Vec<Hit>,
     /// Steps taken, of all namespaces.
-    pub(super) steps: usize,
+    steps: usize,
+    /// The budget is looked at where there are so many.
+    next_look: usize,
 }
 
-impl Ties<'_> {
+impl<'a> Ties<'a> {
+    pub(super) fn new(ranking: &'a Ranking<'a>, rank: Rank, need: usize) -> Self {
+        Self { ranking, rank, need, found: Vec::new(), steps: 0, next_look: STEPS_MIN }
+    }
+
     /// Goes through all ties, ascending by number. Where the budget ends first, what was found is there, sorted.
     pub(super) fn find(
         &mut self,
@@ -119,6 +125,10 @@ impl Ties<'_> {
             {
                 let document_id = DocumentId::new(id).map_err(|_| Malformed { row: "id" })?;
                 let hit = Hit { rank: self.rank, document_id, index };
+                if !ranking.is_unchanged(row.offset) {
+                    // Its header is read, to learn whether that record changed anything.
+                    self.steps += STEPS_PER_READ;
+                }
                 if ranking.is_wanted(&hit, row.offset)? {
                     self.found.push(hit);
                     found += 1;
@@ -132,10 +142,12 @@ impl Ties<'_> {
 
     /// Counts steps; whether to stop before they are taken.
     fn is_stopped(&mut self, steps: usize, budget: &mut dyn Budget) -> bool {
-        let before = self.steps / STEPS_PER_BUDGET_CHECK;
         self.steps += steps;
-        let is_check = before != self.steps / STEPS_PER_BUDGET_CHECK;
-        is_check && self.steps > STEPS_MIN && budget.is_exhausted()
+        if self.steps < self.next_look {
+            return false;
+        }
+        self.next_look = self.steps + STEPS_PER_BUDGET_CHECK;
+        budget.is_exhausted()
     }
 
     fn keep_needed(&mut self) {

@@ -140,8 +140,7 @@ impl<'a> Ranking<'a> {
         }
         if let Some(&tie) = selected.ties.first() {
             let rank = self.rank(tie);
-            let mut ties =
-                Ties { ranking: self, rank, need: limit - hits.len(), found: Vec::new(), steps: 0 };
+            let mut ties = Ties::new(self, rank, limit - hits.len());
             scan = ties.find(&selected.ties, budget)?;
             hits.append(&mut ties.found);
         }
@@ -188,7 +187,7 @@ impl<'a> Ranking<'a> {
         self.cursor_rank != Some(hit.rank) || cursor_place < (&hit.document_id, self.namespace(hit))
     }
 
-    fn is_unchanged(&self, changed_at: u64) -> bool {
+    pub(super) fn is_unchanged(&self, changed_at: u64) -> bool {
         self.request.changed_before.is_none_or(|bound| changed_at < bound.0)
     }
 

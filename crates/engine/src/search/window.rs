@@ -1,34 +1,48 @@
-//! One window of ordinals of one namespace: its lists, and which of its documents match.
+//! One chunk of ordinals of one namespace: its lists, and which of its documents match.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use nautilus_query::scoring::weighted_frequency;
-
 use super::Budget;
-use super::bits::Bits;
-use super::phrase::Texts;
-use super::plan::{Expression, Leaf, List, ListIndex, Phrase, Plan};
+use super::phrase::PhraseChecker;
+use super::plan::{Expression, Leaf, List, Phrase, Plan};
+use crate::bits::Bits;
 use crate::error::EngineError;
-use crate::keys::{NamespaceNumber, Ordinal};
-use crate::postings::{Posting, PostingReader, Scan};
-use crate::read::Searcher;
-use crate::rows::posting::Frequencies;
+use crate::keys::{self, Chunk, Ordinal};
+use crate::postings::{CHUNK_BITS, Column, Found, PostingReader, PrefixSums, Scan, Weights};
 
-/// What is known of one list, or of one phrase, in the window.
+/// What is known of one list.
 struct Members {
-    /// Ascending by ordinal.
-    postings: Vec<Posting>,
-    bits: Bits,
+    weights: Weights,
+    /// Its postings in the chunk; for a prefix only the bits are used.
+    column: Column,
+    /// The whole list of a prefix; its rows are ordered by token, not by ordinal.
+    sums: Option<PrefixSums>,
+    /// No posting stands in a chunk before this; None: in no chunk any more.
+    next: Option<Chunk>,
+    /// Bits of a prefix in this chunk.
+    prefix_bits: Bits,
 }
 
-/// The window being searched; its memory serves all windows of a namespace.
+/// What is known of one phrase.
+struct Occurrences {
+    weights: Weights,
+    /// Those of its tokens together until each bit of a survivor has been checked in its text.
+    bits: Bits,
+    /// Where it stands.
+    column: Column,
+}
+
+/// The chunk being searched; its memory serves all chunks of a namespace.
 pub(super) struct Window {
-    range: Range<Ordinal>,
+    chunk: Chunk,
     lists: Vec<Members>,
-    /// Whole lists of prefixes, ascending by ordinal; empty for tokens.
-    prefixes: Vec<Vec<Posting>>,
-    /// A phrase's bits are those of its tokens together until it is verified.
-    phrases: Vec<Members>,
+    phrases: Vec<Occurrences>,
+    /// Documents of the chunk that match, phrases taken for their tokens.
+    possible: Bits,
+    /// The indexes being looked at.
+    slice: Range<usize>,
+    /// Documents of the slice that match.
     matched: Bits,
 }
 
@@ -43,135 +57,155 @@ enum Phrases {
 
 impl Window {
     pub(super) fn new(plan: &Plan) -> Self {
-        let members = || Members { postings: Vec::new(), bits: Bits::none(0) };
+        let members = |list: &List| Members {
+            weights: Weights::of(list.fields),
+            column: Column::new(),
+            sums: None,
+            next: Some(0),
+            prefix_bits: Bits::none(CHUNK_BITS),
+        };
+        let occurrences = |phrase: &Phrase| Occurrences {
+            weights: Weights::of(phrase.fields),
+            bits: Bits::none(CHUNK_BITS),
+            column: Column::new(),
+        };
         Self {
-            range: 0..0,
-            lists: plan.lists.iter().map(|_| members()).collect(),
-            prefixes: plan.lists.iter().map(|_| Vec::new()).collect(),
-            phrases: plan.phrases.iter().map(|_| members()).collect(),
-            matched: Bits::none(0),
+            chunk: 0,
+            lists: plan.lists.iter().map(members).collect(),
+            phrases: plan.phrases.iter().map(occurrences).collect(),
+            possible: Bits::none(CHUNK_BITS),
+            slice: 0..0,
+            matched: Bits::none(CHUNK_BITS),
         }
     }
 
-    /// Reads the whole list of every prefix: its rows are ordered by token, not by ordinal.
+    /// Reads the whole list of every prefix.
     pub(super) fn read_prefixes(
         &mut self,
         plan: &Plan,
         postings: &mut dyn PostingReader,
         budget: &mut dyn Budget,
     ) -> Result<Scan, EngineError> {
-        for (list, whole) in plan.lists.iter().zip(&mut self.prefixes) {
+        for (list, members) in plan.lists.iter().zip(&mut self.lists) {
             if !list.is_prefix {
                 continue;
             }
-            if postings.read_prefix(&list.text, budget, whole)? == Scan::Exhausted {
+            let (sums, scan) = postings.read_prefix(&list.text, list.fields, budget)?;
+            if scan == Scan::Exhausted {
                 return Ok(Scan::Exhausted);
             }
-            whole.sort_unstable_by_key(|posting| posting.ordinal);
-            whole.dedup_by(|next, kept| {
-                let same = next.ordinal == kept.ordinal;
-                if same {
-                    for (sum, more) in kept.frequencies.0.iter_mut().zip(next.frequencies.0) {
-                        *sum = sum.saturating_add(more);
-                    }
-                }
-                same
-            });
-            whole.retain(|posting| is_member(list, posting));
+            members.sums = Some(sums);
         }
         Ok(Scan::Complete)
     }
 
-    /// Reads every list's part in `range` and finds the documents that match, phrases taken for their tokens.
+    /// Reads every list's part in `chunk` and finds the documents that may match.
     pub(super) fn read(
         &mut self,
         plan: &Plan,
-        range: Range<Ordinal>,
+        chunk: Chunk,
         postings: &mut dyn PostingReader,
         budget: &mut dyn Budget,
     ) -> Result<Scan, EngineError> {
-        let len = range.len();
-        self.range = range.clone();
-        for (index, list) in plan.lists.iter().enumerate() {
-            let members = &mut self.lists[index];
-            members.postings.clear();
-            members.bits.reset(len);
+        self.chunk = chunk;
+        for (list, members) in plan.lists.iter().zip(&mut self.lists) {
             if list.is_prefix {
-                let whole = &self.prefixes[index];
-                let from = whole.partition_point(|posting| posting.ordinal < range.start);
-                let until = whole.partition_point(|posting| posting.ordinal < range.end);
-                members.postings.extend_from_slice(&whole[from..until]);
-            } else {
-                let scan = postings.read_token(
-                    &list.text,
-                    range.clone(),
-                    budget,
-                    &mut members.postings,
-                )?;
-                if scan == Scan::Exhausted {
-                    return Ok(Scan::Exhausted);
-                }
-                members.postings.retain(|posting| is_member(list, posting));
+                members.take_sums(chunk);
+                continue;
             }
-            for posting in &members.postings {
-                members.bits.set(index_in(&range, posting.ordinal));
+            members.column.clear();
+            if members.next.is_none_or(|next| next > chunk) {
+                continue;
             }
+            if budget.is_exhausted() {
+                return Ok(Scan::Exhausted);
+            }
+            members.next = match postings.read_token(&list.text, chunk, &mut members.column)? {
+                Found::Here => Some(chunk.saturating_add(1)),
+                Found::From(later) => Some(later),
+                Found::End => None,
+            };
+            members.column.retain(&members.weights);
         }
-        for (phrase, members) in plan.phrases.iter().zip(&mut self.phrases) {
-            members.postings.clear();
-            members.bits = conjunction(phrase, &self.lists, len);
+        for (number, phrase) in plan.phrases.iter().enumerate() {
+            let bits = self.conjunction(phrase);
+            let occurrences = &mut self.phrases[number];
+            occurrences.bits = bits;
+            occurrences.column.clear();
         }
-        self.matched = self.evaluate(&plan.expression, Phrases::Possible);
+        self.possible = self.evaluate(&plan.expression, Phrases::Possible).into_owned();
+        self.slice = 0..0;
         Ok(Scan::Complete)
     }
 
-    /// Reads the texts of the documents that may match and keeps those where the phrases stand.
+    /// Goes on to the next `len` ordinals of the chunk among which documents may match; false where there are none.
+    pub(super) fn next_slice(&mut self, len: usize) -> bool {
+        while self.slice.end < CHUNK_BITS {
+            self.slice = self.slice.end..self.slice.end.saturating_add(len);
+            if self.matched.copy_part(&self.possible, self.slice.clone()) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Leaves out a document of the slice that the filter does not accept.
+    pub(super) fn exclude(&mut self, ordinal: Ordinal) {
+        self.matched.clear(usize::from(keys::chunk_of(ordinal).1));
+    }
+
+    /// Reads the texts of the slice's documents that may match and keeps those where the phrases stand.
+    /// `Exhausted`: only those before the one that was next are kept.
     pub(super) fn verify_phrases(
         &mut self,
-        searcher: &Searcher<'_>,
-        ns: NamespaceNumber,
+        checker: &mut PhraseChecker<'_>,
         plan: &Plan,
         budget: &mut dyn Budget,
     ) -> Result<Scan, EngineError> {
         if plan.phrases.is_empty() {
             return Ok(Scan::Complete);
         }
-        let survivors: Vec<usize> = self.matched.ones().collect();
-        for index in survivors {
-            let ordinal = self.ordinal(index);
-            let mut texts = Texts::new(searcher, ns, ordinal);
+        let mut scan = Scan::Complete;
+        let survivors = self.matched.clone();
+        'survivors: for index in survivors.ones() {
+            let mut document = checker.document(self.ordinal(index));
             for (number, phrase) in plan.phrases.iter().enumerate() {
                 if !self.phrases[number].bits.contains(index) {
                     continue;
                 }
-                if budget.is_exhausted() {
-                    return Ok(Scan::Exhausted);
-                }
-                let possible = self.fields_with_all(phrase, ordinal);
-                let frequencies = texts.frequencies(phrase, possible)?;
-                let members = &mut self.phrases[number];
-                if frequencies.is_empty() {
-                    members.bits.clear(index);
+                let possible = self.fields_with_all(phrase, index);
+                let counted = if budget.is_exhausted() {
+                    None
                 } else {
-                    members.postings.push(Posting { ordinal, frequencies });
+                    document.frequencies(number, phrase, possible, budget)?
+                };
+                let Some(frequencies) = counted else {
+                    self.matched.truncate(index);
+                    scan = Scan::Exhausted;
+                    break 'survivors;
+                };
+                let occurrences = &mut self.phrases[number];
+                if frequencies.is_empty() {
+                    occurrences.bits.clear(index);
+                } else if let Ok(index) = u16::try_from(index) {
+                    occurrences.column.push_frequencies(index, frequencies);
                 }
             }
         }
-        let exact = self.evaluate(&plan.expression, Phrases::Verified);
+        self.phrases.iter_mut().for_each(|occurrences| occurrences.column.seal());
+        let exact = self.evaluate(&plan.expression, Phrases::Verified).into_owned();
         self.matched.and(&exact);
-        Ok(Scan::Complete)
+        Ok(scan)
     }
 
-    /// Adds how many documents each list has in this window.
+    /// Adds how many documents each list has in this chunk.
     pub(super) fn count_documents(&self, frequencies: &mut [u64]) {
         for (sum, members) in frequencies.iter_mut().zip(&self.lists) {
-            *sum += members.postings.len() as u64;
+            *sum += match &members.sums {
+                Some(_) => members.prefix_bits.ones().count() as u64,
+                None => members.column.len() as u64,
+            };
         }
-    }
-
-    /// Leaves out a document that the filter does not accept.
-    pub(super) fn exclude(&mut self, ordinal: Ordinal) {
-        self.matched.clear(index_in(&self.range, ordinal));
     }
 
     /// The ordinals that match, ascending.
@@ -179,30 +213,41 @@ impl Window {
         self.matched.ones().map(|index| self.ordinal(index))
     }
 
-    /// The weighted frequencies of a scoring leaf, ascending by ordinal, also of documents that do not match.
-    pub(super) fn weighted(
-        &self,
-        plan: &Plan,
-        leaf: Leaf,
-    ) -> impl Iterator<Item = (Ordinal, u32)> + '_ {
-        let (postings, fields) = match leaf {
-            Leaf::List(list) => (&self.lists[list].postings, plan.lists[list].fields),
-            Leaf::Phrase(phrase) => (&self.phrases[phrase].postings, plan.phrases[phrase].fields),
-        };
-        postings.iter().map(move |posting| {
-            (posting.ordinal, weighted_frequency(posting.frequencies.0, fields))
-        })
+    /// Calls `f` with the weighted frequency of a scoring leaf in each of the slice's documents that match and
+    /// have it, and the ordinal, ascending.
+    pub(super) fn for_each_weight(&self, leaf: Leaf, mut f: impl FnMut(Ordinal, u32)) {
+        let matched = &self.matched;
+        let slice = self.slice.clone();
+        match leaf {
+            Leaf::List(list) => {
+                let members = &self.lists[list];
+                let sums = members.sums.as_ref().map(|sums| sums.chunk(self.chunk));
+                for index in matched.ones_of_both(members.bits(), slice) {
+                    let weight = match sums {
+                        Some(sums) => sums.and_then(|sums| sums.get(index)).copied().unwrap_or(0),
+                        None => members.column.weighted(index, &members.weights),
+                    };
+                    f(self.ordinal(index), weight);
+                }
+            }
+            Leaf::Phrase(phrase) => {
+                let Occurrences { column, weights, .. } = &self.phrases[phrase];
+                for index in matched.ones_of_both(column.bits(), slice) {
+                    f(self.ordinal(index), column.weighted(index, weights));
+                }
+            }
+        }
     }
 
     fn ordinal(&self, index: usize) -> Ordinal {
-        // A window has at most WINDOW_MAX ordinals.
-        self.range.start.saturating_add(u32::try_from(index).unwrap_or(u32::MAX))
+        // An index is below the ordinals of a chunk.
+        keys::first_ordinal(self.chunk) | u32::try_from(index).unwrap_or(0)
     }
 
-    fn fields_with_all(&self, phrase: &Phrase, ordinal: Ordinal) -> [bool; 3] {
+    fn fields_with_all(&self, phrase: &Phrase, index: usize) -> [bool; 3] {
         let mut all = [true; 3];
         for &list in &phrase.lists {
-            let frequencies = self.frequencies(list, ordinal);
+            let frequencies = self.lists[list].column.frequencies(index);
             for (all, frequency) in all.iter_mut().zip(frequencies.0) {
                 *all &= frequency > 0;
             }
@@ -210,26 +255,25 @@ impl Window {
         all
     }
 
-    fn frequencies(&self, list: ListIndex, ordinal: Ordinal) -> Frequencies {
-        let postings = &self.lists[list].postings;
-        match postings.binary_search_by_key(&ordinal, |posting| posting.ordinal) {
-            Ok(at) => postings[at].frequencies,
-            Err(_) => Frequencies::default(),
-        }
+    fn conjunction(&self, phrase: &Phrase) -> Bits {
+        let mut parts = phrase.lists.iter().map(|&list| self.lists[list].bits());
+        let mut all = parts.next().cloned().unwrap_or_else(|| Bits::none(CHUNK_BITS));
+        parts.for_each(|part| all.and(part));
+        all
     }
 
     /// The documents for which the expression holds. Before phrases are verified, a negation that
     /// holds one excludes nothing, and so the result holds every document that matches.
-    fn evaluate(&self, expression: &Expression, phrases: Phrases) -> Bits {
+    fn evaluate(&self, expression: &Expression, phrases: Phrases) -> Cow<'_, Bits> {
         match expression {
-            Expression::List(list) => self.lists[*list].bits.clone(),
-            Expression::Phrase(phrase) => self.phrases[*phrase].bits.clone(),
+            Expression::List(list) => Cow::Borrowed(self.lists[*list].bits()),
+            Expression::Phrase(phrase) => Cow::Borrowed(&self.phrases[*phrase].bits),
             Expression::Or(children) => {
-                let mut any = Bits::none(self.range.len());
+                let mut any = Bits::none(CHUNK_BITS);
                 for child in children {
                     any.or(&self.evaluate(child, phrases));
                 }
-                any
+                Cow::Owned(any)
             }
             Expression::And(children) => {
                 let mut all: Option<Bits> = None;
@@ -237,11 +281,11 @@ impl Window {
                     let bits = self.evaluate(child, phrases);
                     match &mut all {
                         Some(all) => all.and(&bits),
-                        None => all = Some(bits),
+                        None => all = Some(bits.into_owned()),
                     }
                 }
                 // Without a positive member nothing matches: a well-formed tree has one.
-                let mut all = all.unwrap_or_else(|| Bits::none(self.range.len()));
+                let mut all = all.unwrap_or_else(|| Bits::none(CHUNK_BITS));
                 for child in children {
                     if let Expression::Not(inner) = child
                         && (phrases == Phrases::Verified || !holds_phrase(inner))
@@ -249,27 +293,26 @@ impl Window {
                         all.and_not(&self.evaluate(inner, phrases));
                     }
                 }
-                all
+                Cow::Owned(all)
             }
             // Only members of an `And` may be negations.
-            Expression::Not(_) => Bits::none(self.range.len()),
+            Expression::Not(_) => Cow::Owned(Bits::none(CHUNK_BITS)),
         }
     }
 }
 
-fn is_member(list: &List, posting: &Posting) -> bool {
-    weighted_frequency(posting.frequencies.0, list.fields) > 0
-}
+impl Members {
+    fn bits(&self) -> &Bits {
+        if self.sums.is_some() { &self.prefix_bits } else { self.column.bits() }
+    }
 
-fn index_in(range: &Range<Ordinal>, ordinal: Ordinal) -> usize {
-    usize::try_from(ordinal.saturating_sub(range.start)).unwrap_or(usize::MAX)
-}
-
-fn conjunction(phrase: &Phrase, lists: &[Members], len: usize) -> Bits {
-    let mut parts = phrase.lists.iter().map(|&list| &lists[list].bits);
-    let mut all = parts.next().cloned().unwrap_or_else(|| Bits::none(len));
-    parts.for_each(|part| all.and(part));
-    all
+    fn take_sums(&mut self, chunk: Chunk) {
+        self.prefix_bits.reset(CHUNK_BITS);
+        let sums = self.sums.as_ref().and_then(|sums| sums.chunk(chunk)).unwrap_or_default();
+        for (index, _) in sums.iter().enumerate().filter(|(_, sum)| **sum > 0) {
+            self.prefix_bits.set(index);
+        }
+    }
 }
 
 fn is_negation(expression: &Expression) -> bool {

@@ -14,6 +14,8 @@ pub(crate) enum Step {
     DeleteParagraph,
     Rename,
     Touch,
+    Renumber,
+    Patch,
     Delete,
     DeleteNamespace,
     Recreate,
@@ -26,13 +28,15 @@ pub(crate) enum Step {
 
 impl Step {
     /// Every step with how often it is drawn.
-    pub(crate) const WEIGHTED: [(Self, u32); 14] = [
+    pub(crate) const WEIGHTED: [(Self, u32); 16] = [
         (Self::Insert, 34),
         (Self::ReplaceWord, 12),
         (Self::InsertAtStart, 10),
         (Self::DeleteParagraph, 10),
         (Self::Rename, 9),
         (Self::Touch, 8),
+        (Self::Renumber, 9),
+        (Self::Patch, 14),
         (Self::Delete, 10),
         (Self::DeleteNamespace, 6),
         (Self::Recreate, 6),
@@ -44,7 +48,23 @@ impl Step {
     ];
 }
 
+/// Size, time of creation, time of the last change.
+pub(crate) type Numbers = [Option<i64>; 3];
+
+/// What goes with a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Extra {
+    pub(crate) metadata: Vec<u8>,
+    pub(crate) numbers: Numbers,
+}
+
 /// A document as the history remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Document {
+    pub(crate) text: Text,
+    pub(crate) extra: Extra,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Text {
     pub(crate) title: String,
@@ -59,8 +79,16 @@ pub(crate) enum Change {
         id: DocumentId,
         version: Option<u64>,
         condition: Option<Condition>,
-        text: Text,
-        metadata: Vec<u8>,
+        document: Document,
+    },
+    Patch {
+        id: DocumentId,
+        version: Option<u64>,
+        condition: Option<Condition>,
+        title: Option<String>,
+        path: Option<String>,
+        body: Option<String>,
+        extra: Option<Extra>,
     },
     Delete {
         id: DocumentId,
@@ -122,7 +150,7 @@ pub(crate) const NAMES: [&[u8]; 10] =
 pub(crate) struct Source {
     rng: StdRng,
     next_offset: u64,
-    documents: BTreeMap<(NamespaceName, DocumentId), Text>,
+    documents: BTreeMap<(NamespaceName, DocumentId), Document>,
     incarnations: BTreeMap<NamespaceName, u64>,
     recent: VecDeque<Record>,
 }
@@ -150,24 +178,30 @@ impl Source {
     /// The records of a step; a redelivered one has an old offset.
     pub(crate) fn records(&mut self, step: Step) -> Vec<Record> {
         let record = match step {
-            Step::Insert => self.upsert(|source, _| source.text()),
-            Step::ReplaceWord => self.upsert(|source, text| source.replace_word(text)),
-            Step::InsertAtStart => self.upsert(|source, mut text| {
-                text.body = format!("{} {}", source.word(), text.body);
-                text
+            Step::Insert => self.upsert(|source, _| source.document()),
+            Step::ReplaceWord => self.upsert(|source, document| source.replace_word(document)),
+            Step::InsertAtStart => self.upsert(|source, mut document| {
+                document.text.body = format!("{} {}", source.word(), document.text.body);
+                document
             }),
-            Step::DeleteParagraph => self.upsert(|_, mut text| {
-                let words: Vec<&str> = text.body.split(' ').collect();
+            Step::DeleteParagraph => self.upsert(|_, mut document| {
+                let words: Vec<&str> = document.text.body.split(' ').collect();
                 let (from, to) = (words.len() / 3, words.len() * 2 / 3);
-                text.body = [&words[..from], &words[to..]].concat().join(" ");
-                text
+                document.text.body = [&words[..from], &words[to..]].concat().join(" ");
+                document
             }),
-            Step::Rename => self.upsert(|source, mut text| {
-                text.path = format!("{}/{}.md", source.word(), source.word());
-                text.title = source.word().to_owned();
-                text
+            Step::Rename => self.upsert(|source, mut document| {
+                document.text.path = format!("{}/{}.md", source.word(), source.word());
+                document.text.title = source.word().to_owned();
+                document
             }),
-            Step::Touch => self.upsert(|_, text| text),
+            Step::Touch => self.upsert(|_, document| document),
+            Step::Renumber => self.upsert(|source, mut document| {
+                let at = source.rng.random_range(0..3);
+                document.extra.numbers[at] = source.number();
+                document
+            }),
+            Step::Patch => self.patch(),
             Step::Versioned => return self.versioned(),
             Step::Conditional => self.conditional(),
             Step::Delete => {
@@ -187,15 +221,9 @@ impl Source {
             Step::Recreate => {
                 let namespace = self.namespace();
                 self.renew(&namespace);
-                let (id, text) = (self.id(), self.text());
-                self.documents.insert((namespace.clone(), id.clone()), text.clone());
-                let change = Change::Upsert {
-                    id,
-                    version: None,
-                    condition: None,
-                    text,
-                    metadata: Vec::new(),
-                };
+                let (id, document) = (self.id(), self.document());
+                self.documents.insert((namespace.clone(), id.clone()), document.clone());
+                let change = Change::Upsert { id, version: None, condition: None, document };
                 self.record(namespace, change)
             }
             Step::Redeliver => {
@@ -204,7 +232,7 @@ impl Source {
             }
             Step::Gap => {
                 self.next_offset += self.rng.random_range(1..5);
-                self.upsert(|source, _| source.text())
+                self.upsert(|source, _| source.document())
             }
             Step::Restart => return Vec::new(),
         };
@@ -222,7 +250,7 @@ impl Source {
                 let change = if self.rng.random_bool(0.3) {
                     Change::Delete { id, version, condition }
                 } else {
-                    Change::Upsert { id, version, condition, text: self.text(), metadata: vec![2] }
+                    Change::Upsert { id, version, condition, document: self.document() }
                 };
                 self.record(namespace.clone(), change)
             })
@@ -245,25 +273,48 @@ impl Source {
         let change = if self.rng.random_bool(0.2) {
             Change::Delete { id, version: None, condition: Some(condition) }
         } else {
-            let (text, version) = (self.text(), self.rng.random_range(0..30));
+            let (document, version) = (self.document(), self.rng.random_range(0..30));
             let version = self.flips().then_some(version);
-            Change::Upsert { id, version, condition: Some(condition), text, metadata: vec![1] }
+            Change::Upsert { id, version, condition: Some(condition), document }
         };
         self.record(namespace, change)
     }
 
-    fn upsert(&mut self, edit: impl FnOnce(&mut Self, Text) -> Text) -> Record {
+    fn upsert(&mut self, edit: impl FnOnce(&mut Self, Document) -> Document) -> Record {
         let (namespace, id) = self.target();
         let key = (namespace.clone(), id.clone());
-        let text = match self.documents.get(&key) {
-            Some(text) => text.clone(),
-            None => self.text(),
+        let document = match self.documents.get(&key) {
+            Some(document) => document.clone(),
+            None => self.document(),
         };
-        let text = edit(self, text);
-        self.documents.insert(key, text.clone());
-        let metadata = vec![self.rng.random_range(0..3)];
+        let document = edit(self, document);
+        self.documents.insert(key, document.clone());
         let (version, condition) = (None, None);
-        self.record(namespace, Change::Upsert { id, version, condition, text, metadata })
+        self.record(namespace, Change::Upsert { id, version, condition, document })
+    }
+
+    /// Any parts of a document, some of them as they are; now and then under a version or a condition.
+    fn patch(&mut self) -> Record {
+        let (namespace, id) = self.target();
+        let mut document = self.document();
+        if let Some(old) = self.documents.get(&(namespace.clone(), id.clone()))
+            && self.rng.random_bool(0.4)
+        {
+            document = old.clone();
+        }
+        let Document { text, extra } = document;
+        let version = self.rng.random_bool(0.2).then(|| self.rng.random_range(0..30));
+        let condition = self.rng.random_bool(0.1).then_some(Condition::Absent);
+        let change = Change::Patch {
+            id,
+            version,
+            condition,
+            title: self.rng.random_bool(0.3).then_some(text.title),
+            path: self.rng.random_bool(0.3).then_some(text.path),
+            body: self.rng.random_bool(0.3).then_some(text.body),
+            extra: self.flips().then_some(extra),
+        };
+        self.record(namespace, change)
     }
 
     fn record(&mut self, namespace: NamespaceName, change: Change) -> Record {
@@ -306,6 +357,21 @@ impl Source {
         DocumentId::new(id).expect("valid")
     }
 
+    fn document(&mut self) -> Document {
+        let metadata = vec![self.rng.random_range(0..3)];
+        let numbers = [self.number(), self.number(), self.number()];
+        Document { text: self.text(), extra: Extra { metadata, numbers } }
+    }
+
+    /// Few different ones, so that many tie; sometimes none, sometimes the ends.
+    fn number(&mut self) -> Option<i64> {
+        match self.rng.random_range(0..10) {
+            0..3 => None,
+            3..9 => Some(self.rng.random_range(0..6)),
+            _ => [i64::MIN, -1, i64::MAX].choose(&mut self.rng).copied(),
+        }
+    }
+
     fn text(&mut self) -> Text {
         if self.rng.random_bool(0.05) {
             // One word more often than a posting keeps in its first byte.
@@ -315,12 +381,12 @@ impl Source {
         Text { title: self.words(0..4), path: self.words(0..3), body: self.words(0..40) }
     }
 
-    fn replace_word(&mut self, mut text: Text) -> Text {
-        let mut words: Vec<&str> = text.body.split(' ').collect();
+    fn replace_word(&mut self, mut document: Document) -> Document {
+        let mut words: Vec<&str> = document.text.body.split(' ').collect();
         let at = self.rng.random_range(0..words.len());
         words[at] = self.word();
-        text.body = words.join(" ");
-        text
+        document.text.body = words.join(" ");
+        document
     }
 
     fn words(&mut self, count: std::ops::Range<usize>) -> String {

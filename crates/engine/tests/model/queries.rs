@@ -1,6 +1,7 @@
 //! Random queries over the words of the histories.
 
 use nautilus_analysis::Analyzer;
+use nautilus_engine::{Filter, NumberRange, Sort, SortKey};
 use nautilus_query::{Field, FieldSet, Node, QueryLimits, validate};
 use rand::prelude::*;
 
@@ -38,7 +39,7 @@ fn node(rng: &mut StdRng, analyzer: &Analyzer, depth: u32) -> Node {
     }
 }
 
-fn fields(rng: &mut StdRng) -> FieldSet {
+pub(crate) fn fields(rng: &mut StdRng) -> FieldSet {
     if rng.random_bool(0.6) {
         return FieldSet::ALL;
     }
@@ -58,8 +59,38 @@ fn token(rng: &mut StdRng, analyzer: &Analyzer) -> String {
     tokens.choose(rng).map_or_else(|| "nowhere".to_owned(), |token| token.text.clone())
 }
 
-fn prefix(rng: &mut StdRng, analyzer: &Analyzer) -> String {
+pub(crate) fn prefix(rng: &mut StdRng, analyzer: &Analyzer) -> String {
     let token = token(rng, analyzer);
     let end = token.char_indices().nth(rng.random_range(1..4)).map_or(token.len(), |(at, _)| at);
     token[..end].to_owned()
+}
+
+/// Mostly none; ranges that are open, closed, of one number, or empty.
+pub(crate) fn filter(rng: &mut StdRng) -> Filter {
+    let mut filter = Filter::default();
+    if rng.random_bool(0.5) {
+        return filter;
+    }
+    let Filter { size_bytes, created_unix_ms, modified_unix_ms } = &mut filter;
+    for range in [size_bytes, created_unix_ms, modified_unix_ms] {
+        if rng.random_bool(0.4) {
+            let min = rng.random_bool(0.6).then(|| number(rng, -1..4));
+            let max = rng.random_bool(0.6).then(|| number(rng, 2..6));
+            *range = NumberRange { min, max };
+        }
+    }
+    filter
+}
+
+fn number(rng: &mut StdRng, usual: std::ops::Range<i64>) -> i64 {
+    let ends = [i64::MIN, i64::MAX];
+    if rng.random_bool(0.1) {
+        return *ends.choose(rng).expect("not empty");
+    }
+    rng.random_range(usual)
+}
+
+pub(crate) fn sort(rng: &mut StdRng) -> Sort {
+    let keys = [SortKey::Relevance, SortKey::Modified, SortKey::Created, SortKey::Size];
+    Sort { key: *keys.choose(rng).expect("not empty"), is_ascending: rng.random_bool(0.5) }
 }

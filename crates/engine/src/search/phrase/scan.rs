@@ -16,20 +16,32 @@ use std::ops::Range;
 
 use nautilus_analysis::{Analyzer, TOKEN_BYTES_MAX};
 
-use super::pass;
+use super::{BYTES_PER_BUDGET_CHECK, pass};
+use crate::search::Budget;
 
 /// Bytes of tokens from rare to common in English and source text.
 const RARE_FIRST: &[u8] = b"zqxjkvwybghpumfdclnsoairte9876543210";
 
 /// How often `tokens` stand side by side in `text`; occurrences may overlap. None if the analyzer
 /// should better pass over the whole text: for words beyond ASCII, and where the neighbours of
-/// candidates that have to be analysed come to more than an eighth of the text.
-pub(super) fn count(analyzer: &Analyzer, text: &str, tokens: &[String]) -> Option<u32> {
-    count_within(analyzer, text, tokens, text.len() / 8)
+/// candidates that have to be analysed come to more than an eighth of the text; or if the time has ended.
+pub(super) fn count(
+    analyzer: &Analyzer,
+    text: &str,
+    tokens: &[String],
+    time: &mut dyn Budget,
+) -> Option<u32> {
+    count_within(analyzer, text, tokens, text.len() / 8, time)
 }
 
 /// As [`count`], analysing at most `budget` bytes of neighbours.
-fn count_within(analyzer: &Analyzer, text: &str, tokens: &[String], budget: usize) -> Option<u32> {
+fn count_within(
+    analyzer: &Analyzer,
+    text: &str,
+    tokens: &[String],
+    budget: usize,
+    time: &mut dyn Budget,
+) -> Option<u32> {
     let mut rarest: Option<(usize, usize)> = None;
     for (anchor, token) in tokens.iter().enumerate() {
         for byte in token.bytes() {
@@ -40,7 +52,7 @@ fn count_within(analyzer: &Analyzer, text: &str, tokens: &[String], budget: usiz
         }
     }
     let (rank, anchor) = rarest?;
-    Scan { analyzer, text, tokens, anchor, budget }.run(*RARE_FIRST.get(rank)?)
+    Scan { analyzer, text, tokens, anchor, budget, time, untimed: 0 }.run(*RARE_FIRST.get(rank)?)
 }
 
 /// One search for a phrase in a text.
@@ -52,6 +64,9 @@ struct Scan<'a> {
     anchor: usize,
     /// Bytes of neighbours that may yet be analysed.
     budget: usize,
+    time: &'a mut dyn Budget,
+    /// Bytes analysed since the time was last looked at.
+    untimed: usize,
 }
 
 impl Scan<'_> {
@@ -128,6 +143,13 @@ impl Scan<'_> {
         {
             return Some(0);
         }
+        self.untimed += piece.len();
+        if self.untimed >= BYTES_PER_BUDGET_CHECK {
+            self.untimed = 0;
+            if self.time.is_exhausted() {
+                return None;
+            }
+        }
         // Not off the budget: once for each stretch, so together no more than the pass would do.
         let wanted = self.tokens.get(self.anchor)?;
         let mut is_here = false;
@@ -176,6 +198,12 @@ fn is_inside(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'\'' || !byte.is_ascii()
 }
 
+/// End of the first stretch that ends at or after `from` and of the byte that ends it; the text's end if there is none.
+pub(super) fn end_of_stretch(text: &str, from: usize) -> usize {
+    let rest = text.as_bytes().get(from..).unwrap_or_default();
+    rest.iter().position(|b| !is_inside(*b)).map_or(text.len(), |at| from + at + 1)
+}
+
 /// The part before `at` of the stretch there, empty if none ends at `at`.
 fn stretch_before(bytes: &[u8], at: usize) -> Range<usize> {
     at - bytes[..at].iter().rev().take_while(|b| is_inside(**b)).count()..at
@@ -208,7 +236,9 @@ fn next_foreign(bytes: &[u8], from: usize) -> usize {
 mod tests {
     use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
+    use super::super::Counter;
     use super::*;
+    use crate::search::Unlimited;
 
     const WORDS: [&str; 12] =
         ["dont", "zoo", "s", "t", "9", "x", "y", "don", "tu", "fi", "kernel", "long"];
@@ -319,10 +349,19 @@ mod tests {
             };
             let expected = pass(&analyzer, &text, &phrase, |_, _| true);
             let is_ascii = phrase.iter().all(|token| token.is_ascii());
-            let found = count_within(&analyzer, &text, &phrase, usize::MAX);
+            let found = count_within(&analyzer, &text, &phrase, usize::MAX, &mut Unlimited);
             assert_eq!(found, is_ascii.then_some(expected), "{round}: {text:?} {phrase:?}");
-            let found = count(&analyzer, &text, &phrase);
+            let found = count(&analyzer, &text, &phrase, &mut Unlimited);
             assert_eq!(found.unwrap_or(expected), expected, "{round}: {text:?} {phrase:?}");
+            // Cut between stretches, the pieces hold the same tokens.
+            let mut counter = Counter::default();
+            let mut rest = text.as_str();
+            while !rest.is_empty() {
+                let (piece, after) = rest.split_at(end_of_stretch(rest, random.random_range(0..9)));
+                counter.pass(&analyzer, piece, &phrase, |_, _| true);
+                rest = after;
+            }
+            assert_eq!(counter.found, expected, "{round}: {text:?} {phrase:?}");
             held += usize::from(is_ascii && expected > 0);
             given_up += usize::from(is_ascii && found.is_none());
         }
@@ -333,6 +372,6 @@ mod tests {
     fn many_foreign_neighbours_are_left_to_the_pass() {
         let text = "the слово of ".repeat(100);
         let tokens = ["the", "of"].map(str::to_owned);
-        assert_eq!(count(&Analyzer::new(), &text, &tokens), None);
+        assert_eq!(count(&Analyzer::new(), &text, &tokens, &mut Unlimited), None);
     }
 }
