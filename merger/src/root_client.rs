@@ -5,7 +5,8 @@ use std::future::Future;
 
 use nautilus_proto::root::v1::root_service_client::RootServiceClient;
 use nautilus_service::deadline::{HOP_MARGIN, set_timeout};
-use nautilus_service::{Clock, Deadline, RequestId, class_of};
+use nautilus_service::traces::carry_on;
+use nautilus_service::{Clock, Deadline, class_of};
 use nautilus_types::Class;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
@@ -134,9 +135,7 @@ where
     let budget = deadline.for_next_hop(clock.now(), HOP_MARGIN).ok_or(RootError::Late)?;
     let mut request = Request::new(message);
     set_timeout(&mut request, budget);
-    if let Some(id) = RequestId::current() {
-        id.state_on(&mut request);
-    }
+    carry_on(&mut request);
     // The client library's own timer starts only once there is a connection.
     let answered = tokio::time::timeout(budget, send(request)).await;
     answered.map_err(|_| RootError::Late)?.map(Response::into_inner).map_err(RootError::of)

@@ -5,7 +5,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use nautilus_service::deadline::{HOP_MARGIN, set_timeout};
-use nautilus_service::{Clock, Deadline, RequestId};
+use nautilus_service::traces::carry_on;
+use nautilus_service::{Clock, Deadline};
 use nautilus_types::Class;
 use tonic::{Request, Response, Status};
 
@@ -42,9 +43,7 @@ where
     let budget = deadline.for_next_hop(sent, HOP_MARGIN).ok_or_else(late)?;
     let mut request = Request::new(message);
     set_timeout(&mut request, budget);
-    if let Some(id) = RequestId::current() {
-        id.state_on(&mut request);
-    }
+    carry_on(&mut request);
     // The client library's own timer starts only once there is a connection.
     let answered = tokio::time::timeout(budget, send(request)).await.map_err(|_| late())?;
     match answered {

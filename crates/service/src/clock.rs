@@ -61,7 +61,16 @@ impl Clock {
     pub fn unix_ms(&self) -> u64 {
         match &self.manual {
             Some(state) => state.origin_unix_ms.saturating_add(saturating_ms(state.elapsed())),
-            None => wall_unix_ms(),
+            None => saturating_ms(wall_unix_time()),
+        }
+    }
+
+    /// As [`Self::unix_ms`], to the nanosecond: for the times of exported spans.
+    #[must_use]
+    pub fn unix_time(&self) -> Duration {
+        match &self.manual {
+            Some(state) => Duration::from_millis(state.origin_unix_ms) + state.elapsed(),
+            None => wall_unix_time(),
         }
     }
 }
@@ -92,9 +101,9 @@ fn monotonic_now() -> Instant {
 }
 
 #[allow(clippy::disallowed_methods, reason = "the one home of the wall clock")]
-fn wall_unix_ms() -> u64 {
+fn wall_unix_time() -> Duration {
     // A clock before 1970 reads as 1970: such a machine has no usable wall time at all.
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, saturating_ms)
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]

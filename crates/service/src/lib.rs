@@ -13,6 +13,7 @@
 //!
 //! Not here: anything that knows a search, a partition or a message of ours.
 
+pub mod admin_http;
 pub mod clock;
 pub mod config;
 pub mod deadline;
@@ -23,6 +24,7 @@ pub mod signals;
 pub mod status;
 pub mod task_group;
 pub mod threads;
+pub mod traces;
 pub mod worker_pool;
 
 pub use clock::{Clock, ManualClock};

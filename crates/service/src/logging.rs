@@ -4,9 +4,13 @@ use std::io::IsTerminal;
 
 use nautilus_types::Class;
 use serde::Deserialize;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry};
+
+use crate::traces::{self, Traces};
 
 /// Form of the lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -65,16 +69,23 @@ impl LogError {
     }
 }
 
-/// Sets up the log of this process; once.
-pub fn init(settings: &LogSettings) -> Result<(), LogError> {
+/// Sets up the log of this process, and the export of its spans where `traces` are given; once.
+pub fn init(settings: &LogSettings, traces: Option<&Traces>) -> Result<(), LogError> {
     let filter = filter(&settings.filter)?;
     let for_people = match settings.format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
-    if for_people { human(filter, std::io::stderr).try_init() } else { json(filter).try_init() }
-        .map_err(LogError::AlreadySet)
+    let lines =
+        if for_people { human(filter, std::io::stderr) } else { json_to(filter, std::io::stderr) };
+    // Independent of the log's filter: a quiet log does not make for empty traces.
+    let spans = traces.map(|traces| {
+        traces::install(traces);
+        let layer = tracing_opentelemetry::layer().with_tracer(traces.tracer());
+        layer.with_location(false).with_threads(false).with_filter(LevelFilter::INFO)
+    });
+    tracing_subscriber::registry().with(lines).with(spans).try_init().map_err(LogError::AlreadySet)
 }
 
 fn filter(directives: &str) -> Result<EnvFilter, LogError> {
@@ -82,31 +93,22 @@ fn filter(directives: &str) -> Result<EnvFilter, LogError> {
         .map_err(|source| LogError::Filter { filter: directives.to_owned(), source })
 }
 
-fn human<W>(filter: EnvFilter, writer: W) -> impl SubscriberInitExt
+type Lines = Box<dyn Layer<Registry> + Send + Sync>;
+
+fn human<W>(filter: EnvFilter, writer: W) -> Lines
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(writer)
-        .finish()
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    lines.with_ansi(std::io::stderr().is_terminal()).with_filter(filter).boxed()
 }
 
-fn json(filter: EnvFilter) -> impl SubscriberInitExt {
-    json_to(filter, std::io::stderr)
-}
-
-fn json_to<W>(filter: EnvFilter, writer: W) -> impl SubscriberInitExt
+fn json_to<W>(filter: EnvFilter, writer: W) -> Lines
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .finish()
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    lines.json().flatten_event(true).with_filter(filter).boxed()
 }
 
 #[cfg(test)]
@@ -139,11 +141,8 @@ mod tests {
             let writer = captured.clone();
             let make = move || writer.clone();
             let filter = filter("warn,nautilus_service=info").expect("filter");
-            let _log = if is_json {
-                json_to(filter, make).set_default()
-            } else {
-                human(filter, make).set_default()
-            };
+            let layer = if is_json { json_to(filter, make) } else { human(filter, make) };
+            let _log = tracing_subscriber::registry().with(layer).set_default();
             tracing::info!(partition = 7, "serving");
             tracing::debug!("not this");
             tracing::info!(target: "elsewhere", "nor this");

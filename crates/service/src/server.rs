@@ -147,7 +147,7 @@ impl GrpcServer {
         self.routes.add_service(health_service);
         self.add_reflection()?;
         Ok(BoundServer {
-            metrics: Arc::new(ServerMetrics::new()),
+            metrics: Arc::new(ServerMetrics::new(self.name.as_str())),
             name: self.name,
             settings: self.settings,
             clock: self.clock,

@@ -2,10 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
 use tonic::Code;
 use tonic::body::Body;
 
@@ -19,17 +23,53 @@ const PAIRS_MAX: usize = 1024;
 /// The method of requests nobody serves, and of all pairs beyond the bound.
 const OTHER: &str = "other";
 
+/// Upper bounds in seconds: those OpenTelemetry recommends for RPCs, with finer ones below.
+const SECONDS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 10.0];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    server: String,
+    rpc_method: String,
+    rpc_status_code: &'static str,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct CallHistogram;
+
+impl MetricConstructor<Histogram> for CallHistogram {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(SECONDS)
+    }
+}
+
+/// Calls of every server of the process: metrics are the process's, whoever of it is asked for them.
+static CALLS: LazyLock<Family<CallLabels, Histogram, CallHistogram>> =
+    LazyLock::new(|| Family::new_with_constructor(CallHistogram));
+
+/// Adds the calls of all servers of this process to a registry.
+pub fn register(registry: &mut Registry) {
+    registry.register_with_unit(
+        "grpc_server_call_duration",
+        "From the arrival of a call until the head of its answer",
+        Unit::Seconds,
+        CALLS.clone(),
+    );
+}
+
 /// Counters of one server.
 #[derive(Debug, Default)]
 pub struct ServerMetrics {
     counts: RwLock<HashMap<(String, i32), Arc<Count>>>,
     shed: AtomicU64,
+    server: String,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Count {
     answers: AtomicU64,
     total_us: AtomicU64,
+    seconds: Histogram,
 }
 
 /// How often a method ended with a code, and how long that took altogether.
@@ -46,8 +86,8 @@ pub struct MethodCount {
 }
 
 impl ServerMetrics {
-    pub(crate) fn new() -> Self {
-        Self::default()
+    pub(crate) fn new(server: impl Into<String>) -> Self {
+        Self { server: server.into(), ..Self::default() }
     }
 
     pub(crate) fn count_shed(&self) {
@@ -85,6 +125,7 @@ impl ServerMetrics {
         count.answers.fetch_add(1, Ordering::Relaxed);
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         count.total_us.fetch_add(took_us, Ordering::Relaxed);
+        count.seconds.observe(took.as_secs_f64());
     }
 
     fn entry(&self, method: &str, code: Code) -> Arc<Count> {
@@ -98,7 +139,17 @@ impl ServerMetrics {
         let mut counts = self.counts.write().unwrap_or_else(PoisonError::into_inner);
         let is_full = counts.len() >= PAIRS_MAX && !counts.contains_key(&key);
         let key = if is_full { (OTHER.to_owned(), key.1) } else { key };
-        Arc::clone(counts.entry(key).or_default())
+        let labels = CallLabels {
+            server: self.server.clone(),
+            rpc_method: key.0.trim_start_matches('/').to_owned(),
+            rpc_status_code: code_name(code),
+        };
+        let count = || Count {
+            answers: AtomicU64::new(0),
+            total_us: AtomicU64::new(0),
+            seconds: CALLS.get_or_create_owned(&labels),
+        };
+        Arc::clone(counts.entry(key).or_insert_with(|| Arc::new(count())))
     }
 }
 
@@ -144,6 +195,29 @@ impl Drop for Pending {
     }
 }
 
+/// As the gRPC specification writes it.
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
 /// Errors come in the head; an answer without a status there has begun well.
 fn code_of_head(response: &Response<Body>) -> Code {
     let status = response.headers().get("grpc-status");
@@ -156,7 +230,7 @@ mod tests {
 
     #[test]
     fn made_up_methods_do_not_grow_the_table() {
-        let metrics = ServerMetrics::new();
+        let metrics = ServerMetrics::new("test");
         for number in 0..PAIRS_MAX + 500 {
             metrics.count(&format!("/x/{number}"), Code::Ok, Duration::from_micros(2));
         }

@@ -78,7 +78,7 @@ impl BoundServer {
             .layer(StageLayer(Admission::new(settings.in_flight_max, Arc::clone(&self.metrics))))
             .layer(StageLayer(Guarded { guard: self.guard }))
             .layer(StageLayer(Metered { metrics: self.metrics, clock: self.clock }))
-            .layer(StageLayer(Traced))
+            .layer(StageLayer(Traced { role: self.name.as_str().into() }))
             .service(self.routes);
         let mut transport = Server::builder()
             .max_concurrent_streams(settings.streams_per_connection_max)
