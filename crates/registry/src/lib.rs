@@ -5,12 +5,19 @@
 //! coordinator ── leader, assignments ─────┴─ Registry ── watches ┴─► root: routing table
 //! ```
 //!
-//! Small values that change seldom; nothing that a search waits for.
+//! Small values that change seldom; nothing that a search waits for. Here are the [`Registry`] port, its
+//! embedded implementation on a SQLite file ([`EmbeddedRegistry`]), the keys and values that roles keep in it ([`layout`]), and the conformance suite every
+//! implementation runs (feature `conformance`). What is decided from it is the roles' business.
 
+mod checks;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod embedded;
 mod error;
 pub mod layout;
 mod port;
 
+pub use embedded::{EmbeddedConfig, EmbeddedRegistry, MonotonicClock};
 pub use error::RegistryError;
 pub use port::{
     Change, Condition, Entry, KEY_BYTES_MAX, LeaseId, Listing, Operation, Registry, Revision,

@@ -19,6 +19,14 @@ pub const TRANSACTION_OPERATIONS_MAX: usize = 128;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Revision(pub u64);
 
+impl Revision {
+    /// The one after it.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -128,7 +136,8 @@ pub trait Registry: Send + Sync + 'static {
     /// All keys that begin with `prefix`, at one revision after the call began.
     async fn list(&self, prefix: &str) -> Result<Listing, RegistryError>;
 
-    /// Performs the transaction and returns its revision. `Conflict`, `LeaseGone`, `Invalid`.
+    /// Performs the transaction and returns its revision; where nothing was to be changed, that of the state
+    /// its conditions held in. `Conflict`, `LeaseGone`, `Invalid`.
     async fn transact(&self, transaction: Transaction) -> Result<Revision, RegistryError>;
 
     /// Watches keys that begin with `prefix` for changes at revision `from` and later. `Compacted`.
