@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Small values that change seldom; nothing that a search waits for. Here are the [`Registry`] port, its
-//! embedded implementation on a SQLite file ([`EmbeddedRegistry`]), the keys and values that roles keep in it ([`layout`]), and the conformance suite every
+//! embedded implementation on a SQLite file ([`EmbeddedRegistry`]), a wrapper that injects seeded faults
+//! ([`Faulty`]), the keys and values that roles keep in it ([`layout`]), and the conformance suite every
 //! implementation runs (feature `conformance`). What is decided from it is the roles' business.
 
 mod checks;
@@ -14,11 +15,14 @@ mod checks;
 pub mod conformance;
 mod embedded;
 mod error;
+mod faulty;
 pub mod layout;
 mod port;
+mod seeded;
 
 pub use embedded::{EmbeddedConfig, EmbeddedRegistry, MonotonicClock};
 pub use error::RegistryError;
+pub use faulty::{FaultPlan, Faulty};
 pub use port::{
     Change, Condition, Entry, KEY_BYTES_MAX, LeaseId, Listing, Operation, Registry, Revision,
     TRANSACTION_OPERATIONS_MAX, Transaction, VALUE_BYTES_MAX, Watch,

@@ -1,4 +1,4 @@
-//! The suite of the port, on the embedded registry.
+//! The suite of the port, on the embedded registry and on the wrapper around it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::HandClock;
 use crate::conformance::RegistryUnderTest;
-use crate::{EmbeddedConfig, EmbeddedRegistry, Registry};
+use crate::{EmbeddedConfig, EmbeddedRegistry, FaultPlan, Faulty, Registry};
 
 type Wrap = fn(EmbeddedRegistry) -> Arc<dyn Registry>;
 
@@ -71,9 +71,13 @@ mod embedded {
     );
 }
 
-mod short_history {
+mod wrapped {
     use super::*;
 
-    // One that the suite outruns.
-    crate::registry_conformance!(TempRegistry::open(150, |registry| Arc::new(registry)).await);
+    fn wrap(registry: EmbeddedRegistry) -> Arc<dyn Registry> {
+        Arc::new(Faulty::new(Arc::new(registry), FaultPlan::default()))
+    }
+
+    // With a history that the suite outruns.
+    crate::registry_conformance!(TempRegistry::open(150, wrap).await);
 }
