@@ -53,7 +53,7 @@ pub fn plan(
     let mut placement = Placement::new(observed, wanted, previous, outlook);
     if outlook.held_back.is_none() {
         placement.end_moves();
-        placement.give_orphans();
+        placement.give_ownerless();
         placement.replace_failed();
         placement.empty_draining();
         placement.even_out();

@@ -111,7 +111,7 @@ impl<'a> Placement<'a> {
     }
 
     /// Rule 3.
-    pub(super) fn give_orphans(&mut self) {
+    pub(super) fn give_ownerless(&mut self) {
         for partition in (0..self.wanted.partitions).map(PartitionId) {
             let reason = match self.assignments.get(&partition) {
                 None => Reason::NewPartition,

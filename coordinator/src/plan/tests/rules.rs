@@ -165,7 +165,7 @@ fn few_failed_owners_are_replaced_at_once() {
 }
 
 #[test]
-fn an_orphan_that_failed_everywhere_is_tried_again() {
+fn an_ownerless_partition_that_failed_everywhere_is_tried_again() {
     let mut scene = Scene::leaves(&["b"]).assigned(0, holder("a", 4), None);
     scene.outlook.avoided = BTreeSet::from([(PartitionId(0), leaf("b"))]);
     assert_eq!(scene.changes(&wanted(1)), [given(0, "b", 5, None, Reason::OwnerLost)]);

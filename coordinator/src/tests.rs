@@ -1,0 +1,5 @@
+//! The driver on an embedded registry: leaves that are only registrations, and time that passes by itself.
+
+mod acting;
+mod faults;
+mod world;
