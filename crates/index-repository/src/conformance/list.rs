@@ -25,6 +25,7 @@ async fn names_by(
         let page = bounded(repository.list(folder, after.as_ref(), limit)).await.expect("listed");
         assert!(page.objects.len() <= limit.max(1), "a page of {}", page.objects.len());
         names.extend(page.objects.into_iter().map(|object| object.name));
+        assert!(names.is_sorted_by(|left, right| left < right), "each once, in order");
         match page.next_after {
             Some(next_after) => {
                 assert_eq!(Some(&next_after), names.last(), "the next page begins where this ends");

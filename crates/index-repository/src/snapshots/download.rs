@@ -22,6 +22,10 @@ use crate::{ObjectName, RepositoryError};
 /// Bytes per read: few round trips to an object store, 16 MiB of memory for all transfers.
 const RANGE_BYTES: usize = 4 * 1024 * 1024;
 
+/// How often the folder for partial ones is made again after a dropped download took it away: each
+/// of those does so at most once.
+const HOLDER_ATTEMPTS_MAX: u32 = 100;
+
 impl Snapshots {
     /// Downloads a snapshot's files into the folder `into`, which must be empty or not exist, in a
     /// folder that exists. They are written and synced in a folder in `<into>.downloading`, which is
@@ -241,8 +245,19 @@ impl Target {
 }
 
 impl Partial {
-    /// Removes what downloads left there when their process was killed.
+    /// A new folder in `holder`, which a download that was dropped may be removing just now.
     fn make(holder: &Path) -> io::Result<Self> {
+        for _ in 1..HOLDER_ATTEMPTS_MAX {
+            match Self::try_make(holder) {
+                Err(error) if error.kind() == ErrorKind::NotFound && has_parent(holder) => {}
+                made => return made,
+            }
+        }
+        Self::try_make(holder)
+    }
+
+    /// Removes what downloads left there when their process was killed.
+    fn try_make(holder: &Path) -> io::Result<Self> {
         match fs::create_dir(holder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             Ok(()) | Err(_) => {}
@@ -255,6 +270,10 @@ impl Partial {
         }
         Ok(Self { dir: TempDir::new_in(holder)?, _holder: Holder(holder.to_owned()) })
     }
+}
+
+fn has_parent(path: &Path) -> bool {
+    path.parent().is_some_and(Path::is_dir)
 }
 
 fn unwritten(path: &Path, source: io::Error) -> RepositoryError {

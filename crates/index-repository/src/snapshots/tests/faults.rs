@@ -110,6 +110,31 @@ async fn reads_that_lie_never_restore_something_else() {
     assert!(restored > 100 && older > 20 && none > 0 && unavailable > 10, "{counts:?}");
 }
 
+/// A repository that is away now and then is asked again, not left for an older snapshot.
+#[tokio::test]
+async fn an_outage_never_means_an_older_snapshot() {
+    let scene = Scene::new().await;
+    for next_offset in [10, 20] {
+        scene.publish(draft(next_offset)).await;
+    }
+    let (mut restored, mut refused) = (0, 0);
+    for seed in 0..100 {
+        let plan = FaultPlan { seed, read_refused_per_mille: 150, ..FaultPlan::default() };
+        let (_, snapshots) = scene.faulty(plan);
+        match snapshots.restore(P, &wanted(), &scene.target(), &|_| ()).await {
+            Ok(found) => {
+                assert_eq!((offset_of(&found), found.passed_over), (Some(20), Vec::new()));
+                fs::remove_dir_all(scene.target()).expect("removed");
+                restored += 1;
+            }
+            Err(RepositoryError::Unavailable(_)) => refused += 1,
+            Err(error) => panic!("seed {seed}: {error}"),
+        }
+        assert!(!scene.target().exists() && scene.leftovers().is_empty(), "seed {seed}");
+    }
+    assert!(restored > 10 && refused > 10, "{restored} and {refused}");
+}
+
 /// Seeded outages while several publish, prune and collect: the newest published stays whole.
 #[tokio::test]
 async fn published_snapshots_survive_outages_of_everything() {
