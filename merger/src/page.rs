@@ -1,5 +1,7 @@
 //! From a page's hits to the answer: their texts, highlights, coverage, tokens, explanation.
 
+use std::collections::BTreeMap;
+
 use nautilus_proto::leaf::v1::{FetchedDocument, Statistics};
 use nautilus_proto::root::v1::PartitionAnswer;
 use nautilus_proto::search::v1::{Highlight, Hit as ShownHit, SearchResponse};
@@ -122,11 +124,30 @@ impl Run<'_> {
         self.require_usable(&page.coverage)?;
         let documents = self.with_highlights(found, page.tree.clone()).await?;
         self.track.watch.lap("highlight");
+        let mounts = self.mounts(!documents.is_empty()).await?;
+        self.track.watch.lap("decorate");
         let shows = self.wish.shows;
-        let shown = |(hit, document, highlights)| {
-            Some(decorated(shown_hit(scope, &hit)?, document, highlights, shows))
+        let shown = |(hit, document, highlights): (Hit, FetchedDocument, Vec<Highlight>)| {
+            let mount_path = mounts.get(scope.get(hit.namespace_index)?).cloned();
+            let shown = decorated(shown_hit(scope, &hit)?, document, highlights, shows);
+            Some(ShownHit { mount_path: mount_path.unwrap_or_default(), ..shown })
         };
         Ok(documents.into_iter().filter_map(shown).collect())
+    }
+
+    /// Where the caller sees which namespace; of several places the first by path.
+    async fn mounts(&self, are_wanted: bool) -> Result<BTreeMap<Namespace, String>, MergerError> {
+        if !are_wanted {
+            return Ok(BTreeMap::new());
+        }
+        let mounts = self.core.catalog.list_mounts(&self.caller.user).await;
+        let mounts = mounts?;
+        let mut places = BTreeMap::new();
+        for mount in mounts {
+            let namespace = (mount.namespace, mount.incarnation);
+            places.entry(namespace).or_insert_with(|| mount.path.as_str().to_owned());
+        }
+        Ok(places)
     }
 
     async fn with_highlights(

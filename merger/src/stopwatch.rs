@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use nautilus_proto::common::v1::Stage;
 use nautilus_service::Clock;
+use nautilus_service::traces::{StageTime, record_stages};
 
 /// Measures from stage to stage.
 #[derive(Debug)]
@@ -12,18 +13,8 @@ pub struct Stopwatch {
     clock: Clock,
     start: Instant,
     last: Instant,
-    laps: Vec<Lap>,
-}
-
-/// One stage at one time; a stage that ran twice has two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lap {
-    /// Name of the stage.
-    pub name: &'static str,
-    /// When it began.
-    pub start: Instant,
-    /// How long it took.
-    pub duration: Duration,
+    /// A stage that ran twice has two.
+    laps: Vec<StageTime>,
 }
 
 impl Stopwatch {
@@ -38,13 +29,23 @@ impl Stopwatch {
     pub fn lap(&mut self, name: &'static str) {
         let now = self.clock.now();
         let duration = now.saturating_duration_since(self.last);
-        self.laps.push(Lap { name, start: self.last, duration });
+        let start = self.last.saturating_duration_since(self.start);
+        self.laps.push(StageTime { name, start, duration });
         self.last = now;
     }
 
-    /// Every lap, in the order they ran, for a trace.
+    /// Makes spans of the laps, below the current one.
+    pub fn record_spans(&self) {
+        record_stages(&self.laps, self.clock.unix_time().saturating_sub(self.total() - self.lapped()));
+    }
+
+    fn lapped(&self) -> Duration {
+        self.last.saturating_duration_since(self.start)
+    }
+
+    /// Every lap, in the order they ran.
     #[must_use]
-    pub fn laps(&self) -> &[Lap] {
+    pub fn laps(&self) -> &[StageTime] {
         &self.laps
     }
 

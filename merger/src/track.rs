@@ -55,6 +55,7 @@ impl Core {
         outcome: Result<&SearchResponse, &MergerError>,
     ) {
         let (total, stages) = (track.watch.total(), track.watch.stages());
+        track.watch.record_spans();
         let failure = outcome.err().map(MergerError::class);
         let metrics = &self.metrics;
         metrics.searched(failure, total, &stages);

@@ -7,7 +7,6 @@ use nautilus_proto::root::v1::{SearchRequest, SearchResponse};
 use nautilus_registry::layout::GroupName;
 use nautilus_service::Deadline;
 use nautilus_service::deadline::HOP_MARGIN;
-use tracing::Instrument as _;
 
 use crate::answer::{SearchRules, check_search};
 use crate::call::call;
@@ -44,6 +43,7 @@ impl Root {
             Err(_) => "failed",
         };
         self.metrics.searched(outcome, stages.elapsed());
+        stages.record_spans();
         result
     }
 
@@ -53,17 +53,14 @@ impl Root {
         deadline: Deadline,
         stages: &mut Stages<'_>,
     ) -> Result<SearchResponse, RootError> {
-        let checked = tracing::info_span!("verify").in_scope(|| self.check_search(request));
+        let checked = self.check_search(request);
         stages.end(VERIFY);
         let Checked { scope, scoring_leaves, group } = checked?;
 
-        let span = tracing::info_span!("route", partitions = tracing::field::Empty);
         let mut parts = split(&self.map, scope.iter().map(|(name, _)| name), &request.min_offsets);
         for part in &mut parts {
             part.changed_before_offset = lowest_offset_of(part.partition, &request.changed_before);
         }
-        span.record("partitions", parts.len());
-        drop(span);
         stages.end(ROUTE);
 
         let rules = SearchRules {
@@ -76,17 +73,16 @@ impl Root {
             let (group, began) = (group.as_ref(), stages.began());
             self.search_part(Ask { operation, part, group, deadline, began }, request, rules)
         });
-        let answered = join_all(asked).instrument(tracing::info_span!("fan_out")).await;
+        let answered = join_all(asked).await;
         let dispatched = answered.into_iter().collect::<Result<Vec<_>, _>>();
         stages.end(FAN_OUT);
         let dispatched = dispatched.map_err(RootError::Refused)?;
 
         self.count_coverage(&dispatched);
-        let mut response = tracing::info_span!("gather").in_scope(|| {
-            let outcomes = dispatched.into_iter().map(|part| outcome(part, request.explain));
-            let (namespaces, sort) = (request.namespaces.as_slice(), request.sort.as_ref());
-            gather(&parts, outcomes.collect(), Rules { namespaces, scoring_leaves, sort })
-        });
+        let outcomes = dispatched.into_iter().map(|part| outcome(part, request.explain));
+        let (namespaces, sort) = (request.namespaces.as_slice(), request.sort.as_ref());
+        let rules = Rules { namespaces, scoring_leaves, sort };
+        let mut response = gather(&parts, outcomes.collect(), rules);
         stages.end(GATHER);
         response.stages = stages.to_proto();
         Ok(response)

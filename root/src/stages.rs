@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use nautilus_proto::common::v1::Stage;
 use nautilus_service::Clock;
+use nautilus_service::traces::{StageTime, record_stages};
 
 use crate::metrics::RootMetrics;
 
@@ -49,6 +50,18 @@ impl<'a> Stages<'a> {
     /// All of them until now.
     pub(crate) fn elapsed(&self) -> Duration {
         self.last.saturating_duration_since(self.began)
+    }
+
+    /// Makes spans of them, below the current one, with the times that answer and metrics show.
+    pub(crate) fn record_spans(&self) {
+        let mut start = Duration::ZERO;
+        let stage = |&(name, duration): &(&'static str, Duration)| {
+            let stage = StageTime { name, start, duration };
+            start += duration;
+            stage
+        };
+        let times: Vec<_> = self.done.iter().map(stage).collect();
+        record_stages(&times, self.clock.unix_time());
     }
 
     /// As they go on the wire.

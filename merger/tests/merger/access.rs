@@ -1,5 +1,6 @@
 //! Who sees what: credentials, isolation, the two access checks, and what happens without a catalog.
 
+use nautilus_catalog::{Catalog as _, MountPath, Right, UserGroupId};
 use nautilus_proto::search::v1::{GetDocumentRequest, ListDocumentsRequest, SearchRequest};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
@@ -206,5 +207,34 @@ async fn names_that_cannot_be_are_the_callers_fault() {
             (Code::InvalidArgument, vec![field.into()])
         );
     }
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_shared_with_a_group_is_found_and_shown_where_it_is_mounted() {
+    let system = System::start().await;
+    system.with_foxes().await;
+    system.user("bob").await;
+    let (bob, group) = (user_id("bob"), UserGroupId::new("staff").expect("valid"));
+    let name = namespace_name("home");
+    system.catalog.create_user_group(&group, "Staff", 1).await.expect("new");
+    system.catalog.add_to_user_group(&group, &bob).await.expect("added");
+    assert!(system.search("bob", query("fox")).await.expect("answered").hits.is_empty());
+
+    let right = Right::Reader;
+    system.catalog.grant_group_membership(&group, &name, right).await.expect("shared");
+    let found = system.search("bob", query("fox")).await.expect("found");
+    assert!(!found.hits.is_empty());
+    assert!(found.hits.iter().all(|hit| hit.mount_path.is_empty()));
+    let path = MountPath::new("Shared/Animals").expect("valid");
+    system.catalog.set_mount(&bob, &path, &name).await.expect("mounted");
+    let found = system.search("bob", query("fox")).await.expect("found");
+    assert!(found.hits.iter().all(|hit| hit.mount_path == "Shared/Animals"));
+    // Where others see it is nobody else's business.
+    let found = system.search("ada", query("fox")).await.expect("found");
+    assert!(found.hits.iter().all(|hit| hit.mount_path.is_empty()));
+
+    system.catalog.remove_from_user_group(&group, &bob).await.expect("removed");
+    assert!(system.search("bob", query("fox")).await.expect("answered").hits.is_empty());
     system.stop().await;
 }

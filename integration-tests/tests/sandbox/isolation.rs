@@ -1,0 +1,90 @@
+//! Two tenants with names and ids made to collide, written, deleted and re-created at once.
+
+use std::collections::BTreeSet;
+
+use nautilus_proto::search::v1::{SearchRequest, SuggestRequest};
+use nautilus_service::{CancellationToken, TaskGroup};
+
+use crate::world::{WAIT, World, bounded, query, upsert};
+
+/// Prefixes of each other, separators, NUL, the highest code point: as namespaces and as ids.
+const NAMES: [&str; 6] = ["a", "a|", "a|b", "a\0", "a\0b", "a\u{10ffff}"];
+const ROUNDS: usize = 6;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_of_a_tenant_shows_in_anothers_answers() {
+    let world = World::start().await;
+    let mut tasks = TaskGroup::new(&CancellationToken::new());
+    // Bob's names are Ada's with one more character, so that every one is a prefix of another tenant's.
+    for (user, suffix, secret) in [("ada", "", "adasecret"), ("bob", "|", "bobsecret")] {
+        let client = world.client.clone();
+        tasks.spawn_finite(user, move |_| async move {
+            for round in 0..ROUNDS {
+                for (index, name) in NAMES.iter().enumerate() {
+                    let namespace = format!("{user}{name}{suffix}");
+                    client.create(user, &namespace).await;
+                    // A word of this life of the name only, and one that both tenants have.
+                    let life = format!("{user}life{round}x{index}");
+                    let writes = NAMES.iter().map(|id| {
+                        upsert(&namespace, id, &format!("common {secret} {life}"))
+                    });
+                    let token = client.write(user, writes.collect()).await;
+                    let ask = |text: &str| SearchRequest {
+                        consistency_token: token.clone(),
+                        ..query(text, &namespace)
+                    };
+                    for text in ["common", secret, &life] {
+                        let found = client.search(user, ask(text)).await.expect("found");
+                        assert_eq!(found.total_hits, 6, "{text} in {namespace:?}");
+                        let ids: BTreeSet<_> = found.hits.iter().map(|h| &*h.document_id).collect();
+                        assert_eq!(ids, BTreeSet::from(NAMES));
+                        // The score depends on nothing but this namespace.
+                        let scores: BTreeSet<_> =
+                            found.hits.iter().map(|hit| hit.score.to_bits()).collect();
+                        assert_eq!(scores.len(), 1, "six like documents score alike");
+                    }
+                    if round > 0 {
+                        let before = format!("{user}life{}x{index}", round - 1);
+                        let found = client.search(user, ask(&before)).await.expect("answered");
+                        assert_eq!(found.total_hits, 0, "of an earlier life of {namespace:?}");
+                    }
+                    let other = if user == "ada" { "bobsecret" } else { "adasecret" };
+                    let everywhere = SearchRequest { query: other.to_owned(), ..Default::default() };
+                    let found = client.search(user, everywhere).await.expect("answered");
+                    assert_eq!((found.total_hits, found.hits.len()), (0, 0));
+                    let prefix = other[..4].to_owned();
+                    let suggest = SuggestRequest { text: prefix, ..SuggestRequest::default() };
+                    let suggest = client.request(user, suggest);
+                    let words = client.searches().suggest(suggest).await.expect("answered");
+                    let words = words.into_inner().suggestions;
+                    assert!(words.is_empty(), "{words:?}");
+                }
+                if round + 1 < ROUNDS {
+                    for name in NAMES {
+                        client.delete(user, &format!("{user}{name}{suffix}")).await;
+                    }
+                }
+            }
+        });
+    }
+    bounded("both tenants are done", async {
+        while !tasks.running().is_empty() {
+            if let nautilus_service::task_group::Outcome::EndedEarly(task) =
+                tasks.wait_or_signal().await
+            {
+                panic!("{task}");
+            }
+        }
+    })
+    .await;
+    assert!(tasks.drain(WAIT).await.is_clean());
+
+    // What the other has, and what nobody has, are told apart by no error.
+    for namespace in ["bobaX", "boba|"] {
+        let refused = world.client.search("ada", query("common", namespace)).await;
+        let status = refused.expect_err("not Ada's");
+        assert_eq!(status.code(), tonic::Code::PermissionDenied);
+        assert!(!status.message().contains(namespace), "{}", status.message());
+    }
+    world.stop().await;
+}

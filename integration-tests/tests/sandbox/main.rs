@@ -1,0 +1,8 @@
+//! Two replica groups in this process, with real gRPC between all roles, through the public API.
+
+mod errors;
+mod isolation;
+mod paging;
+mod recovery;
+mod tokens;
+mod world;
