@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{completion, doc, namespace, search, status, user};
+use crate::commands::{completion, doc, namespace, search, status, suggest, user};
 use crate::{dev, feed};
 
 /// Address of a `nautilus dev` that was not told another one.
@@ -117,6 +117,8 @@ pub(crate) enum Command {
     Feed(feed::FeedArgs),
     /// Find documents
     Search(search::SearchArgs),
+    /// Complete the last word of a text from your own documents
+    Suggest(suggest::SuggestArgs),
     /// Look at or delete one document
     #[command(subcommand)]
     Doc(doc::DocCommand),

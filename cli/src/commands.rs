@@ -5,6 +5,7 @@ pub(crate) mod doc;
 pub(crate) mod namespace;
 pub(crate) mod search;
 pub(crate) mod status;
+pub(crate) mod suggest;
 pub(crate) mod user;
 
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Dev(args) => dev::run(&global, args).await?,
         Command::Feed(args) => return feed::run(&global, args).await,
         Command::Search(args) => search::run(&global, args).await?,
+        Command::Suggest(args) => suggest::run(&global, args).await?,
         Command::Doc(command) => doc::run(&global, command).await?,
         Command::Namespace(command) => namespace::run(&global, command).await?,
         Command::User(command) => user::run(&global, command).await?,

@@ -31,6 +31,8 @@ pub(crate) enum Caller {
     User,
     /// The operator of the cluster.
     Operator,
+    /// The user of `--as` as somebody who may also operate the cluster.
+    OperatingUser,
 }
 
 /// Where tokens come from.
@@ -81,9 +83,12 @@ impl Credentials {
 
     /// The command that gets a token for such a call.
     pub(crate) fn how_to_get(&self, caller: Caller) -> String {
+        if caller == Caller::OperatingUser {
+            return format!("export NAUTILUS_TOKEN=… of {}, whose role is operator", self.user);
+        }
         let whose = match caller {
             Caller::User => crate::grpcurl::quote(&self.user),
-            Caller::Operator => "--operator".to_owned(),
+            Caller::Operator | Caller::OperatingUser => "--operator".to_owned(),
         };
         let data_dir = crate::grpcurl::quote(&self.data_dir.to_string_lossy());
         format!("export NAUTILUS_TOKEN=$(nautilus --data-dir {data_dir} user token {whose})")
@@ -95,6 +100,7 @@ impl Credentials {
         let made = match caller {
             Caller::User => issuer.issue(&self.user, now_unix_s, lifetime),
             Caller::Operator => issuer.issue_operator(OPERATOR, now_unix_s, lifetime),
+            Caller::OperatingUser => issuer.issue_operator(&self.user, now_unix_s, lifetime),
         };
         made.map_err(|error| Failure::new(error.class(), error.to_string()).into())
     }

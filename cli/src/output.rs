@@ -10,21 +10,21 @@ use crate::cli::{Global, OutputFormat};
 pub(crate) enum Emphasis {
     /// Terminal codes.
     Terminal,
-    /// `**…**`, for pipes and files.
-    Stars,
+    /// `«…»`, for pipes and files: marks that texts and source code hardly hold themselves.
+    Plain,
 }
 
 impl Emphasis {
     /// What suits stdout.
     pub(crate) fn of_stdout(global: &Global) -> Self {
-        if !global.no_color && io::stdout().is_terminal() { Self::Terminal } else { Self::Stars }
+        if !global.no_color && io::stdout().is_terminal() { Self::Terminal } else { Self::Plain }
     }
 
     /// The text as what a match is marked with.
     pub(crate) fn mark(self, text: &str) -> String {
         match self {
             Self::Terminal => format!("\x1b[1;33m{text}\x1b[0m"),
-            Self::Stars => format!("**{text}**"),
+            Self::Plain => format!("«{text}»"),
         }
     }
 
@@ -32,7 +32,7 @@ impl Emphasis {
     pub(crate) fn heading(self, text: &str) -> String {
         match self {
             Self::Terminal => format!("\x1b[1m{text}\x1b[0m"),
-            Self::Stars => text.to_owned(),
+            Self::Plain => text.to_owned(),
         }
     }
 
@@ -40,7 +40,7 @@ impl Emphasis {
     pub(crate) fn dim(self, text: &str) -> String {
         match self {
             Self::Terminal => format!("\x1b[2m{text}\x1b[0m"),
-            Self::Stars => text.to_owned(),
+            Self::Plain => text.to_owned(),
         }
     }
 }
@@ -115,8 +115,8 @@ mod tests {
 
     #[test]
     fn marks_differ_off_a_terminal() {
-        assert_eq!(Emphasis::Stars.mark("fox"), "**fox**");
+        assert_eq!(Emphasis::Plain.mark("fox"), "«fox»");
         assert_eq!(Emphasis::Terminal.mark("fox"), "\x1b[1;33mfox\x1b[0m");
-        assert_eq!(Emphasis::Stars.heading("fox"), "fox");
+        assert_eq!(Emphasis::Plain.heading("fox"), "fox");
     }
 }

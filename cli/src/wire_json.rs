@@ -1,39 +1,106 @@
 //! Answers as JSON: the field names of the `.proto` files, enums as their names, hashes as hex.
 
-use nautilus_proto::common::v1::{AttributeValue, DocumentMetadata, Field, attribute_value};
-use nautilus_proto::search::v1::{Document, Highlight, Hit, SearchResponse};
+use nautilus_proto::common::v1::{AttributeValue, DocumentMetadata, Field, Stage, attribute_value};
+use nautilus_proto::search::v1::{
+    AttemptExplanation, Coverage, Document, Explanation, Highlight, Hit, PartitionExplanation,
+    SearchResponse, SuggestResponse, Timing,
+};
 use serde_json::{Map, Value, json};
+
+/// Suggestions.
+pub(crate) fn suggest_response(answer: &SuggestResponse) -> Value {
+    let suggestions = answer.suggestions.iter();
+    json!({
+        "suggestions": suggestions
+            .map(|one| json!({ "text": one.text, "word": one.word, "documents": one.documents }))
+            .collect::<Vec<_>>(),
+        "truncated": answer.truncated,
+        "coverage": answer.coverage.as_ref().map(coverage),
+    })
+}
+
+fn coverage(coverage: &Coverage) -> Value {
+    let missing = coverage.missing.iter();
+    json!({
+        "complete": coverage.complete,
+        "partitions_asked": coverage.partitions_asked,
+        "partitions_answered": coverage.partitions_answered,
+        "missing": missing
+            .map(|one| json!({ "partition": one.partition, "reason": one.reason }))
+            .collect::<Vec<_>>(),
+    })
+}
 
 /// A search's answer.
 pub(crate) fn search_response(answer: &SearchResponse) -> Value {
-    let coverage = answer.coverage.as_ref().map(|coverage| {
-        let missing = coverage.missing.iter();
-        json!({
-            "complete": coverage.complete,
-            "partitions_asked": coverage.partitions_asked,
-            "partitions_answered": coverage.partitions_answered,
-            "missing": missing
-                .map(|one| json!({ "partition": one.partition, "reason": one.reason }))
-                .collect::<Vec<_>>(),
-        })
-    });
-    let timing = answer.timing.as_ref().map(|timing| {
-        let stages = timing.stages.iter();
-        json!({
-            "total_us": timing.total_us,
-            "stages": stages
-                .map(|stage| json!({ "name": stage.name, "duration_us": stage.duration_us }))
-                .collect::<Vec<_>>(),
-        })
-    });
     json!({
         "hits": answer.hits.iter().map(hit).collect::<Vec<_>>(),
         "total_hits": answer.total_hits,
         "relaxed": answer.relaxed,
         "truncated": answer.truncated,
-        "coverage": coverage,
-        "timing": timing,
+        "coverage": answer.coverage.as_ref().map(coverage),
+        "timing": answer.timing.as_ref().map(timing),
         "consistency_token": answer.consistency_token,
+        "next_page_token": answer.next_page_token,
+        "explanation": answer.explanation.as_ref().map(explanation),
+    })
+}
+
+fn timing(timing: &Timing) -> Value {
+    json!({
+        "total_us": timing.total_us,
+        "unaccounted_us": timing.unaccounted_us,
+        "stages": timing.stages.iter().map(stage).collect::<Vec<_>>(),
+    })
+}
+
+fn stage(one: &Stage) -> Value {
+    json!({
+        "name": one.name,
+        "duration_us": one.duration_us,
+        "children": one.children.iter().map(stage).collect::<Vec<_>>(),
+    })
+}
+
+fn explanation(explanation: &Explanation) -> Value {
+    let terms = explanation.terms.iter();
+    json!({
+        "query": explanation.query,
+        "namespaces": explanation.namespaces,
+        "timing": explanation.timing.as_ref().map(timing),
+        "partitions": explanation.partitions.iter().map(partition).collect::<Vec<_>>(),
+        "documents": explanation.documents,
+        "total_length": explanation.total_length,
+        "terms": terms
+            .map(|one| json!({ "term": one.term, "documents": one.documents }))
+            .collect::<Vec<_>>(),
+    })
+}
+
+fn partition(one: &PartitionExplanation) -> Value {
+    let attempt = |one: &AttemptExplanation| {
+        json!({
+            "leaf": one.leaf,
+            "replica_group": one.replica_group,
+            "reason": one.reason,
+            "outcome": one.outcome,
+            "start_us": one.start_us,
+            "duration_us": one.duration_us,
+        })
+    };
+    json!({
+        "partition": one.partition,
+        "replica_group": one.replica_group,
+        "leaf": one.leaf,
+        "epoch": one.epoch,
+        "next_offset": one.next_offset,
+        "rows_scanned": one.rows_scanned,
+        "total_hits": one.total_hits,
+        "truncated": one.truncated,
+        "queue_us": one.queue_us,
+        "search_us": one.search_us,
+        "round_trip_us": one.round_trip_us,
+        "attempts": one.attempts.iter().map(attempt).collect::<Vec<_>>(),
     })
 }
 
@@ -48,6 +115,7 @@ fn hit(hit: &Hit) -> Value {
         "version": hit.version,
         "highlights": hit.highlights.iter().map(highlight).collect::<Vec<_>>(),
         "body": hit.body,
+        "mount_path": hit.mount_path,
     })
 }
 

@@ -37,7 +37,7 @@ fn a_folder_is_fed_searched_changed_and_survives_a_restart() {
     let hit = &found["hits"][0];
     assert_eq!((&hit["title"], &hit["document_id"]), (&"The tide".into(), &"tide.md".into()));
     let text = machine.ok(&["search", "-n", "notes", "growable"]);
-    assert!(text.contains("Vec in std") && text.contains("**growable**"), "{text}");
+    assert!(text.contains("Vec in std") && text.contains("«growable»"), "{text}");
     assert!(text.contains("notes: sub/vec.html"), "{text}");
     // Accents are folded, in the query as in the text.
     for query in ["café", "cafe", "path:blob", "plankton", "percentage"] {

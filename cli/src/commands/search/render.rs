@@ -1,5 +1,7 @@
 //! A search's answer as text, and a query's error with a caret under its place.
 
+mod explain;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -12,33 +14,36 @@ use crate::exit::Hinted;
 use crate::format;
 use crate::output::{Emphasis, clean_line, clean_text};
 
+/// Characters shown before and after the place a query is wrong at.
+const CARET_AROUND: usize = 30;
+
 /// Highlights shown of one document.
 const HIGHLIGHTS_MAX: usize = 3;
 
-/// The whole answer.
-pub(super) fn answer(
-    answer: &SearchResponse,
-    took: Duration,
-    now_unix_ms: u64,
-    emphasis: Emphasis,
-) -> String {
+/// Hits, of which the first has this number.
+pub(super) fn hits(hits: &[Hit], first: u64, now_unix_ms: u64, emphasis: Emphasis) -> String {
     let mut text = String::new();
-    for (index, hit) in answer.hits.iter().enumerate() {
-        push_hit(&mut text, index + 1, hit, now_unix_ms, emphasis);
-    }
-    text.push_str(&summary(answer, took));
-    text.push('\n');
-    push_notes(&mut text, answer);
-    if let Some(timing) = &answer.timing {
-        for stage in &timing.stages {
-            push_stage(&mut text, &stage.name, stage.duration_us);
-        }
-        push_stage(&mut text, "total", timing.total_us);
+    for (number, hit) in (first..).zip(hits) {
+        push_hit(&mut text, number, hit, now_unix_ms, emphasis);
     }
     text
 }
 
-fn push_hit(text: &mut String, number: usize, hit: &Hit, now_unix_ms: u64, emphasis: Emphasis) {
+/// What is said below the hits, of which `shown` were shown. `answer` is that of all pages.
+pub(super) fn footer(answer: &SearchResponse, shown: u64, took: Duration) -> String {
+    let mut text = summary(answer, shown, took);
+    text.push('\n');
+    push_notes(&mut text, answer);
+    if let Some(explanation) = &answer.explanation {
+        text.push('\n');
+        text.push_str(&explain::explanation(explanation));
+    } else if let Some(timing) = &answer.timing {
+        text.push_str(&explain::waterfall(timing));
+    }
+    text
+}
+
+fn push_hit(text: &mut String, number: u64, hit: &Hit, now_unix_ms: u64, emphasis: Emphasis) {
     let of_field = |field| hit.highlights.iter().filter(move |one| one.field() == field);
     let title = if hit.title.is_empty() { &hit.document_id } else { &hit.title };
     let title = match of_field(Field::Title).next() {
@@ -99,16 +104,17 @@ fn marked(highlight: &Highlight, emphasis: Emphasis) -> String {
     text
 }
 
-fn summary(answer: &SearchResponse, took: Duration) -> String {
+fn summary(answer: &SearchResponse, shown: u64, took: Duration) -> String {
     let took = format::took(took);
     let at_least = if answer.truncated { "at least " } else { "" };
-    match (answer.hits.len(), answer.total_hits) {
+    match (shown, answer.total_hits) {
         (0, 0) => format!("nothing found ({took})"),
-        (shown, total) if u64::try_from(shown).is_ok_and(|shown| shown >= total) => {
+        (shown, total) if shown >= total => {
             format!("{at_least}{} ({took})", format::counted(total, "hit"))
         }
         (shown, total) => {
-            format!("{at_least}{}, the first {shown} shown ({took})", format::counted(total, "hit"))
+            let shown = format::count(shown);
+            format!("{at_least}{}, {shown} shown ({took})", format::counted(total, "hit"))
         }
     }
 }
@@ -138,11 +144,6 @@ fn push_notes(text: &mut String, answer: &SearchResponse) {
     }
 }
 
-fn push_stage(text: &mut String, name: &str, duration_us: u64) {
-    let took = format::took(Duration::from_micros(duration_us));
-    let _ = writeln!(text, "  {:<20}{took:>10}", clean_line(name));
-}
-
 /// A refused query: where the refusal names a place in the text, with a caret under it.
 pub(super) fn with_caret(status: Status, query: &str) -> anyhow::Error {
     match position(&status).and_then(|position| caret(query, position)) {
@@ -157,12 +158,19 @@ fn position(status: &Status) -> Option<usize> {
     details.error_info()?.metadata.get("position")?.parse().ok()
 }
 
-/// The query and, on the line below, a caret under the byte `position`.
+/// The query around the byte `position` and, on the line below, a caret under it.
 fn caret(query: &str, position: usize) -> Option<String> {
-    let before = query.get(..position)?;
-    let line = clean_columns(query);
-    let indent = " ".repeat(before.chars().count());
-    Some(format!("  {line}\n  {indent}^"))
+    let (before, after) = query.split_at_checked(position)?;
+    let before: Vec<char> = before.chars().collect();
+    let cut = before.len().saturating_sub(CARET_AROUND);
+    let mut line = String::from(if cut > 0 { "…" } else { "" });
+    line.extend(before.iter().skip(cut));
+    let indent = " ".repeat(line.chars().count());
+    line.extend(after.chars().take(CARET_AROUND));
+    if after.chars().nth(CARET_AROUND).is_some() {
+        line.push('…');
+    }
+    Some(format!("  {}\n  {indent}^", clean_columns(&line)))
 }
 
 /// Each character as one that takes a column and obeys nothing.
@@ -199,11 +207,12 @@ mod tests {
     #[test]
     fn hits_are_numbered_marked_and_summed_up() {
         let found = SearchResponse { hits: vec![hit()], total_hits: 12, ..Default::default() };
-        let text = answer(&found, Duration::from_micros(1_500), 0, Emphasis::Stars);
+        let text = hits(&found.hits, 1, 0, Emphasis::Plain)
+            + &footer(&found, 1, Duration::from_micros(1_500));
         assert_eq!(
             text,
             " 1. The tide  1.250\n    notes: a/tide.md  1.2 kB\n    \
-             the **tide** turns at **ñoon**\n\n12 hits, the first 1 shown (1.5 ms)\n"
+             the «tide» turns at «ñoon»\n\n12 hits, 1 shown (1.5 ms)\n"
         );
     }
 
@@ -221,7 +230,7 @@ mod tests {
             coverage: Some(coverage),
             ..Default::default()
         };
-        let text = answer(&found, Duration::from_millis(20), 0, Emphasis::Stars);
+        let text = footer(&found, 0, Duration::from_millis(20));
         assert!(text.contains("relaxed: ") && text.contains("truncated: "), "{text}");
         assert!(text.contains("3 of 4 partitions answered; missing: 2 (DEADLINE)"), "{text}");
     }
@@ -231,5 +240,14 @@ mod tests {
         assert_eq!(caret("ñu AND", 7).expect("inside"), "  ñu AND\n        ^");
         assert_eq!(caret("a", 1).expect("the end"), "  a\n   ^");
         assert_eq!(caret("ñ", 1), None);
+    }
+
+    #[test]
+    fn of_a_long_query_the_place_is_shown() {
+        let query = format!("{}(b {}", "a ".repeat(500), "c ".repeat(500));
+        let text = caret(&query, 1_000).expect("inside");
+        let (line, mark) = text.split_once('\n').expect("two lines");
+        assert_eq!(line, format!("  …{}(b {}c…", "a ".repeat(15), "c ".repeat(13)));
+        assert_eq!(line.chars().nth(mark.len() - 1), Some('('));
     }
 }
