@@ -55,7 +55,13 @@ impl Settings {
     #[must_use]
     pub fn small() -> Self {
         let listen = INNER;
-        Self { listen, admin_listen: INNER, groups: 2, leaves_per_group: 1, snapshot_interval: None }
+        Self {
+            listen,
+            admin_listen: INNER,
+            groups: 2,
+            leaves_per_group: 1,
+            snapshot_interval: None,
+        }
     }
 }
 
@@ -243,7 +249,7 @@ impl Cluster {
         self.metrics.leaves.register(&mut registry);
         let with_prefix = registry.sub_registry_with_prefix("nautilus");
         self.metrics.coordinators.register(with_prefix);
-        self.root.metrics().register(&mut registry);
+        self.root.metrics().register(with_prefix);
         merger.register_metrics(&mut registry);
         builder.register_metrics(&mut registry);
         registry

@@ -25,6 +25,9 @@ const LEAF_DRAIN: Duration = Duration::from_secs(60);
 /// For a coordinator: it only gives its lease back.
 const COORDINATOR_DRAIN: Duration = Duration::from_secs(5);
 
+/// All leaves of the process are there within this time.
+const GATHER_TIME: Duration = Duration::from_millis(200);
+
 /// Memory of all leaves of the process together.
 const BLOCK_CACHE_BYTES: u64 = 512 << 20;
 const WRITE_BUFFER_BYTES: u64 = 256 << 20;
@@ -61,6 +64,7 @@ impl ReplicaGroup {
             name: format!("{name}-coordinator"),
             replica_group: name.to_owned(),
             partitions: plan.map.partitions,
+            gather_time: HumanDuration(GATHER_TIME),
             ..nautilus_coordinator::RawConfig::default()
         };
         let (registry, clock) = (Arc::clone(&plan.ports.registry), plan.ports.clock.clone());

@@ -24,10 +24,10 @@ pub(super) struct Settled {
 }
 
 /// Sends the batch. What the cluster is too busy for, or not there for, is sent again for as long
-/// as `patience`.
+/// as `patience`, the former for as long as it says so.
 pub(super) async fn settle(client: Client, mut batch: Batch, patience: Duration) -> Settled {
     let mut settled = Settled::default();
-    let start = client.clock.now();
+    let mut start = client.clock.now();
     let mut attempt = 0;
     loop {
         let status = match send(&client, &batch).await {
@@ -47,6 +47,10 @@ pub(super) async fn settle(client: Client, mut batch: Batch, patience: Duration)
                 }
             },
         };
+        // It is there, takes what it can and says when to come back: patience is for one that is away.
+        if class_of(&status) == Class::Overloaded {
+            start = client.clock.now();
+        }
         let waited = client.clock.now().duration_since(start);
         if !backoff::may_pass(&status) || waited >= patience {
             settled.fatal = Some(status.into());

@@ -42,7 +42,7 @@ async fn forged_foreign_and_future_tokens_are_refused() {
     let last = forged.pop().expect("not empty");
     forged.push(if last == 'A' { 'B' } else { 'A' });
     let answer = client.search("ada", with_token(&forged, "")).await;
-    assert_eq!(refusal(answer), (Code::InvalidArgument, "TOKEN_FORGED".to_owned()));
+    assert_eq!(refusal(answer), (Code::InvalidArgument, "CONSISTENCY_TOKEN_INVALID".to_owned()));
 
     // Of another log of the same cluster key, and of another cluster.
     let identity = world.cluster.ports().log.identity();
@@ -59,7 +59,7 @@ async fn forged_foreign_and_future_tokens_are_refused() {
     };
     let generation = identity.generation.0;
     let answer = client.search("ada", with_token(&sealed(generation + 1, 1), "")).await;
-    assert_eq!(refusal(answer), (Code::InvalidArgument, "TOKEN_FOREIGN".to_owned()));
+    assert_eq!(refusal(answer), (Code::InvalidArgument, "CONSISTENCY_TOKEN_INVALID".to_owned()));
     let answer = client.search("ada", with_token(&sealed(generation, 1_000), "")).await;
     assert_eq!(refusal(answer).0, Code::InvalidArgument);
     let other = TokenKey::generate().expect("key");
@@ -69,7 +69,7 @@ async fn forged_foreign_and_future_tokens_are_refused() {
     };
     let elsewhere = nautilus_identity::ConsistencyToken::new().seal(&other, &log).expect("sealed");
     let answer = client.search("ada", with_token(&elsewhere, "")).await;
-    assert_eq!(refusal(answer), (Code::InvalidArgument, "TOKEN_FORGED".to_owned()));
+    assert_eq!(refusal(answer), (Code::InvalidArgument, "CONSISTENCY_TOKEN_INVALID".to_owned()));
     world.stop().await;
 }
 
@@ -78,7 +78,10 @@ async fn nothing_works_on_after_the_deadline_of_a_search_that_waits_in_vain() {
     let world = World::start().await;
     let client = &world.client;
     client.create("ada", "notes").await;
-    client.write("ada", vec![upsert("notes", "d0", "red fox")]).await;
+    let seen = client.write("ada", vec![upsert("notes", "d0", "red fox")]).await;
+    for group in ["a", "b"] {
+        client.search("operator:ada", with_token(&seen, group)).await.expect("found");
+    }
     // Replicas stand still; what is written now stays invisible.
     world.log.set_open(false);
     // A read that is already under way may still bring this one.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use nautilus_catalog::{Catalog as _, UserId};
+use nautilus_catalog::UserId;
 use nautilus_cli::cluster::{Cluster, DataDir, Ports, Settings};
 use nautilus_mutation_log::{LogError, LogIdentity, MutationLog, Record, Watermarks};
 use nautilus_proto::admin::v1::catalog_service_client::CatalogServiceClient;
