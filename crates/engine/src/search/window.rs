@@ -33,7 +33,7 @@ struct Occurrences {
     column: Column,
 }
 
-/// The chunk being searched; its memory serves all chunks of a namespace.
+/// The chunk being searched; its memory serves all chunks of all namespaces of a search.
 pub(super) struct Window {
     chunk: Chunk,
     lists: Vec<Members>,
@@ -76,6 +76,14 @@ impl Window {
             possible: Bits::none(CHUNK_BITS),
             slice: 0..0,
             matched: Bits::none(CHUNK_BITS),
+        }
+    }
+
+    /// Forgets what it knows of the namespace before.
+    pub(super) fn begin_namespace(&mut self) {
+        for members in &mut self.lists {
+            members.sums = None;
+            members.next = Some(0);
         }
     }
 
