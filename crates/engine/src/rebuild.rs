@@ -301,7 +301,7 @@ mod tests {
             path: String::new(),
             body: body.to_owned(),
             metadata: vec![5],
-            attributes: Attributes::default(),
+            attributes: Attributes { size_bytes: Some(7), ..Attributes::default() },
         })
     }
 
@@ -340,6 +340,12 @@ mod tests {
         let (partition, mut writer) = open(&dir, &resources).expect("rebuilds");
         assert_eq!(hits(&partition, "red"), ["1", "2"]);
         assert_eq!(hits(&partition, "stale"), [""; 0]);
+        // Attributes are kept, and not read from the metadata again.
+        let stored =
+            |ordinal| partition.shared.db.get(keys::attributes(NamespaceNumber(0), ordinal));
+        let seven = Attributes { size_bytes: Some(7), ..Attributes::default() };
+        assert_eq!(stored(0).expect("reads"), attributes::encode(&seven));
+        assert_eq!(stored(2).expect("reads"), None);
         assert_eq!(writer.next_offset(), Offset(14));
         // The deleted document's version is still known.
         let operation =
