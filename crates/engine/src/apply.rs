@@ -13,7 +13,7 @@ use crate::keys::{self, Kind, NamespaceNumber, Ordinal};
 use crate::mutation::{Attributes, Condition, Delete, Mutation, Operation, Outcome, Patch, Upsert};
 use crate::namespaces::{Change, Namespaces};
 use crate::partition::{META_APPLIED, Shared};
-use crate::postings::{ChunkWriter, PostingWriter};
+use crate::postings::{ChunkWriter, PostingWriter, Term};
 use crate::rows::attributes;
 use crate::rows::document::{self, Header};
 use crate::rows::id::{IdRow, LiveId};
@@ -305,7 +305,12 @@ impl Writer {
         diff: &Diff,
     ) -> Result<(), EngineError> {
         for (token, pair) in diff.changed() {
-            self.postings.put(&self.shared.db, batch, ns, token, ordinal, pair.after)?;
+            let term = Term::Token(token);
+            self.postings.put(&self.shared.db, batch, ns, term, ordinal, pair.after)?;
+        }
+        for (words, pair) in diff.changed_pairs() {
+            let term = Term::Pair(&words);
+            self.postings.put(&self.shared.db, batch, ns, term, ordinal, pair.after)?;
         }
         Ok(())
     }

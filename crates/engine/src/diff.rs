@@ -4,6 +4,7 @@ use hashbrown::HashMap;
 use nautilus_analysis::Analyzer;
 use nautilus_query::Field;
 
+use crate::common::{self, CommonWord};
 use crate::rows::pairs;
 use crate::rows::posting::Frequencies;
 
@@ -17,9 +18,22 @@ pub(crate) struct Pair {
     pub(crate) after: Frequencies,
 }
 
+impl Pair {
+    fn add(&mut self, field: usize, before: bool, after: bool) {
+        if before {
+            self.before.0[field] = self.before.0[field].saturating_add(1);
+        }
+        if after {
+            self.after.0[field] = self.after.0[field].saturating_add(1);
+        }
+    }
+}
+
 /// The tokens of both versions of a document.
 pub(crate) struct Diff {
     tokens: HashMap<Box<str>, Pair>,
+    /// Common words side by side.
+    pairs: HashMap<[CommonWord; 2], Pair>,
     /// Tokens of all fields, before.
     pub(crate) length_before: u32,
     /// Tokens of all fields, after.
@@ -33,6 +47,7 @@ impl Diff {
     pub(crate) fn between(analyzer: &Analyzer, before: Texts<'_>, after: Texts<'_>) -> Self {
         let mut diff = Self {
             tokens: HashMap::new(),
+            pairs: HashMap::new(),
             length_before: 0,
             length_after: 0,
             pairs_after: Vec::new(),
@@ -53,16 +68,16 @@ impl Diff {
         let index = field.index();
         let mut length = 0_u32;
         let is_new_body = field == Field::Body && after && !before;
-        let mut last = None;
+        let (mut last, mut last_common) = (None, None);
         analyzer.for_each_token(text, |token| {
             length = length.saturating_add(1);
             let pair = self.tokens.entry_ref(token.text).or_default();
-            if before {
-                pair.before.0[index] = pair.before.0[index].saturating_add(1);
+            pair.add(index, before, after);
+            let common = common::number(token.text);
+            if let (Some(first), Some(second)) = (last_common, common) {
+                self.pairs.entry([first, second]).or_default().add(index, before, after);
             }
-            if after {
-                pair.after.0[index] = pair.after.0[index].saturating_add(1);
-            }
+            last_common = common;
             if is_new_body {
                 let hash = pairs::token_hash(token.text);
                 self.pairs_after.extend(last.map(|last| pairs::pair_hash(last, hash)));
@@ -75,6 +90,12 @@ impl Diff {
         if after {
             self.length_after = self.length_after.saturating_add(length);
         }
+    }
+
+    /// The pairs of common words whose posting changes.
+    pub(crate) fn changed_pairs(&self) -> impl Iterator<Item = (String, Pair)> {
+        let pairs = self.pairs.iter().filter(|(_, pair)| pair.before != pair.after);
+        pairs.map(|(words, pair)| (common::text(*words), *pair))
     }
 
     /// The pairs row of the new body, if it has one.

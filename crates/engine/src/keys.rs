@@ -3,6 +3,7 @@
 //! ```text
 //! M │ name                                  meta row
 //! N │ namespace bytes                       namespace row   (last part: needs no end mark)
+//! G │ ns u32 │ two common words │ chunk    postings of the words side by side, as of a token
 //! I │ ns u32 │ document id bytes            id row          (last part)
 //! A │ ns u32 │ ordinal u32                  attribute row
 //! D │ ns u32 │ ordinal u32                  header row
@@ -30,6 +31,7 @@ pub(crate) enum Kind {
     Attributes = b'A',
     Header = b'D',
     Pairs = b'F',
+    PairPosting = b'G',
     Id = b'I',
     Lengths = b'L',
     Meta = b'M',
@@ -40,8 +42,9 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Every kind with the name statistics use for it.
-    pub(crate) const NAMED: [(Self, &'static str); 9] = [
+    pub(crate) const NAMED: [(Self, &'static str); 10] = [
         (Self::Posting, "postings"),
+        (Self::PairPosting, "pair postings"),
         (Self::Body, "bodies"),
         (Self::Header, "headers"),
         (Self::Pairs, "pairs"),
@@ -53,11 +56,12 @@ impl Kind {
     ];
 
     /// The kinds whose values are lists of postings.
-    pub(crate) const POSTINGS: [Self; 1] = [Self::Posting];
+    pub(crate) const POSTINGS: [Self; 2] = [Self::Posting, Self::PairPosting];
 
     /// The kinds whose keys start with a namespace number.
-    pub(crate) const PER_NAMESPACE: [Self; 7] = [
+    pub(crate) const PER_NAMESPACE: [Self; 8] = [
         Self::Posting,
+        Self::PairPosting,
         Self::Body,
         Self::Header,
         Self::Pairs,
@@ -180,21 +184,21 @@ pub(crate) fn numbered(kind: Kind, ns: NamespaceNumber, number: u32) -> Vec<u8> 
     key
 }
 
-/// Appends `P │ ns │ token escaped`, with the end mark: the start of the token's postings.
-pub(crate) fn put_postings(key: &mut Vec<u8>, ns: NamespaceNumber, token: &[u8]) {
-    put_postings_prefix(key, ns, token);
+/// Appends `kind │ ns │ token escaped`, with the end mark: the start of the token's postings.
+pub(crate) fn put_postings(key: &mut Vec<u8>, kind: Kind, ns: NamespaceNumber, token: &[u8]) {
+    put_postings_prefix(key, kind, ns, token);
     key.extend_from_slice(&[ESCAPE, END]);
 }
 
 /// `P │ ns │ prefix escaped`, without end mark: the start of the postings of every token with this prefix.
 pub(crate) fn postings_prefix(ns: NamespaceNumber, prefix: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(48);
-    put_postings_prefix(&mut key, ns, prefix);
+    put_postings_prefix(&mut key, Kind::Posting, ns, prefix);
     key
 }
 
-fn put_postings_prefix(key: &mut Vec<u8>, ns: NamespaceNumber, prefix: &[u8]) {
-    key.push(Kind::Posting as u8);
+fn put_postings_prefix(key: &mut Vec<u8>, kind: Kind, ns: NamespaceNumber, prefix: &[u8]) {
+    key.push(kind as u8);
     key.extend_from_slice(&ns.0.to_be_bytes());
     for &byte in prefix {
         key.push(byte);
@@ -209,10 +213,15 @@ pub(crate) fn put_chunk(key: &mut Vec<u8>, chunk: Chunk) {
     key.extend_from_slice(&chunk.to_be_bytes()[4 - CHUNK_KEY_BYTES..]);
 }
 
-/// `P │ ns │ token escaped │ chunk`.
-pub(crate) fn posting_chunk(ns: NamespaceNumber, token: &[u8], chunk: Chunk) -> Vec<u8> {
+/// `kind │ ns │ token escaped │ chunk`.
+pub(crate) fn posting_chunk(
+    kind: Kind,
+    ns: NamespaceNumber,
+    token: &[u8],
+    chunk: Chunk,
+) -> Vec<u8> {
     let mut key = Vec::with_capacity(5 + token.len() + 2 + CHUNK_KEY_BYTES);
-    put_postings(&mut key, ns, token);
+    put_postings(&mut key, kind, ns, token);
     put_chunk(&mut key, chunk);
     key
 }
@@ -276,7 +285,7 @@ mod tests {
             b in (any::<u32>(), tricky(), 0..CHUNKS),
         ) {
             let key = |(ns, token, chunk): &(u32, Vec<u8>, Chunk)| {
-                posting_chunk(NamespaceNumber(*ns), token, *chunk)
+                posting_chunk(Kind::Posting, NamespaceNumber(*ns), token, *chunk)
             };
             prop_assert_eq!(key(&a).cmp(&key(&b)), a.cmp(&b));
         }
@@ -287,8 +296,8 @@ mod tests {
             other_ns in 0..3_u32, other in tricky(), chunk in 0..CHUNKS,
         ) {
             let mut start = Vec::new();
-            put_postings(&mut start, NamespaceNumber(ns), &token);
-            let key = posting_chunk(NamespaceNumber(other_ns), &other, chunk);
+            put_postings(&mut start, Kind::Posting, NamespaceNumber(ns), &token);
+            let key = posting_chunk(Kind::Posting, NamespaceNumber(other_ns), &other, chunk);
             let same = ns == other_ns && token == other;
             prop_assert_eq!(key.strip_prefix(&*start).and_then(decode_chunk), same.then_some(chunk));
             prop_assert_eq!(last_chunk(&key), Some(chunk));
@@ -307,7 +316,7 @@ mod tests {
         ) {
             // A prefix that ends in NUL is the one byte that an end mark could be taken for.
             let start = postings_prefix(NamespaceNumber(0), &prefix);
-            let key = posting_chunk(NamespaceNumber(other_ns), &token, chunk);
+            let key = posting_chunk(Kind::Posting, NamespaceNumber(other_ns), &token, chunk);
             prop_assert_eq!(key.starts_with(&start), other_ns == 0 && token.starts_with(&prefix));
         }
 
@@ -319,7 +328,8 @@ mod tests {
             let ns = NamespaceNumber(ns);
             for (kind, key) in [
                 (Kind::Id, id(ns, &id_bytes)),
-                (Kind::Posting, posting_chunk(ns, &token, chunk_of(ordinal).0)),
+                (Kind::Posting, posting_chunk(Kind::Posting, ns, &token, chunk_of(ordinal).0)),
+                (Kind::PairPosting, posting_chunk(Kind::PairPosting, ns, &token, 0)),
                 (Kind::Header, header(ns, ordinal)),
                 (Kind::Body, body(ns, ordinal)),
                 (Kind::Pairs, pairs(ns, ordinal)),

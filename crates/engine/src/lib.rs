@@ -16,6 +16,7 @@
 mod apply;
 mod bits;
 mod checkpoint;
+mod common;
 mod diff;
 mod error;
 mod keys;

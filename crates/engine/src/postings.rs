@@ -20,7 +20,7 @@ use nautilus_query::FieldSet;
 use rocksdb::{DB, WriteBatch};
 
 use crate::error::EngineError;
-use crate::keys::{Chunk, NamespaceNumber, Ordinal};
+use crate::keys::{Chunk, Kind, NamespaceNumber, Ordinal};
 use crate::rows::posting::Frequencies;
 use crate::search::Budget;
 
@@ -38,7 +38,31 @@ pub(crate) enum Scan {
     Exhausted,
 }
 
-/// What a token has at or after a chunk.
+/// What has postings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Term<'a> {
+    /// A token.
+    Token(&'a str),
+    /// Two common words side by side, with a space between.
+    Pair(&'a str),
+}
+
+impl<'a> Term<'a> {
+    fn kind(self) -> Kind {
+        match self {
+            Self::Token(_) => Kind::Posting,
+            Self::Pair(_) => Kind::PairPosting,
+        }
+    }
+
+    fn text(self) -> &'a str {
+        match self {
+            Self::Token(text) | Self::Pair(text) => text,
+        }
+    }
+}
+
+/// What a term has at or after a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
     /// Postings in it, now in the column.
@@ -51,13 +75,13 @@ pub(crate) enum Found {
 
 /// Writes changed postings into a batch of a database that has no other writer.
 pub(crate) trait PostingWriter {
-    /// `after` empty removes the posting. A batch may hold one change of a token's chunk.
+    /// `after` empty removes the posting. A batch may hold one change of a term's chunk.
     fn put(
         &mut self,
         db: &DB,
         batch: &mut WriteBatch,
         ns: NamespaceNumber,
-        token: &str,
+        term: Term<'_>,
         ordinal: Ordinal,
         after: Frequencies,
     ) -> Result<(), EngineError>;
@@ -65,10 +89,10 @@ pub(crate) trait PostingWriter {
 
 /// Reads postings of one namespace in one snapshot.
 pub(crate) trait PostingReader {
-    /// Reads the token's postings in `chunk` into `out`, which is only touched where there are any.
-    fn read_token(
+    /// Reads the term's postings in `chunk` into `out`, which is only touched where there are any.
+    fn read_term(
         &mut self,
-        token: &str,
+        term: Term<'_>,
         chunk: Chunk,
         out: &mut Column,
     ) -> Result<Found, EngineError>;

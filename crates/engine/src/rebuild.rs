@@ -21,7 +21,7 @@ use crate::partition::{
     FORMAT_VERSION, META_ANALYZER, META_APPLIED, META_FORMAT, META_NEXT_NUMBER, META_TOTALS,
     PartitionIdentity, Shared,
 };
-use crate::postings::{ChunkWriter, PostingWriter};
+use crate::postings::{ChunkWriter, PostingWriter, Term};
 use crate::resources::Resources;
 use crate::rows::document::{self, Header};
 use crate::rows::id::IdRow;
@@ -174,7 +174,10 @@ fn copy_document(
     let mut diff = Diff::between(&new.analyzer, ["", "", ""], texts);
     let mut batch = WriteBatch::default();
     for (token, pair) in diff.changed() {
-        postings.put(&new.db, &mut batch, ns, token, ordinal, pair.after)?;
+        postings.put(&new.db, &mut batch, ns, Term::Token(token), ordinal, pair.after)?;
+    }
+    for (words, pair) in diff.changed_pairs() {
+        postings.put(&new.db, &mut batch, ns, Term::Pair(&words), ordinal, pair.after)?;
     }
     batch.put(keys::body(ns, ordinal), document::encode_body(text));
     if let Some(row) = diff.pairs_row() {
@@ -298,7 +301,7 @@ mod tests {
             path: String::new(),
             body: body.to_owned(),
             metadata: vec![5],
-            attributes: Attributes::default(),
+            attributes: Attributes { size_bytes: Some(7), ..Attributes::default() },
         })
     }
 
@@ -319,7 +322,7 @@ mod tests {
         batch.put(keys::meta(META_ANALYZER), 0_u64.to_be_bytes());
         let ns = NamespaceNumber(0);
         batch.delete_range([Kind::Posting as u8], [Kind::Posting as u8 + 1]);
-        batch.put(keys::posting_chunk(ns, b"stale", 0), [0, 0, 0b0000_1100]);
+        batch.put(keys::posting_chunk(Kind::Posting, ns, b"stale", 0), [0, 0, 0b0000_1100]);
         shared.write(batch).expect("writes");
         shared.flush().expect("flushes");
     }
@@ -337,6 +340,12 @@ mod tests {
         let (partition, mut writer) = open(&dir, &resources).expect("rebuilds");
         assert_eq!(hits(&partition, "red"), ["1", "2"]);
         assert_eq!(hits(&partition, "stale"), [""; 0]);
+        // Attributes are kept, and not read from the metadata again.
+        let stored =
+            |ordinal| partition.shared.db.get(keys::attributes(NamespaceNumber(0), ordinal));
+        let seven = Attributes { size_bytes: Some(7), ..Attributes::default() };
+        assert_eq!(stored(0).expect("reads"), attributes::encode(&seven));
+        assert_eq!(stored(2).expect("reads"), None);
         assert_eq!(writer.next_offset(), Offset(14));
         // The deleted document's version is still known.
         let operation =

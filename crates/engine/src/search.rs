@@ -12,6 +12,7 @@
 //! search that runs out of time still returns only true matches, with `truncated` said.
 
 mod attributes;
+mod frequencies;
 mod matches;
 mod order;
 mod phrase;
@@ -149,6 +150,7 @@ impl Searcher<'_> {
             request,
             matches: Matches::new(&plan, request.sort.key != SortKey::Relevance),
             document_frequencies: vec![0; plan.scoring.len()],
+            window: Window::new(&plan),
             plan,
             rows_scanned: 0,
         };
@@ -209,6 +211,8 @@ struct Search<'a> {
     searcher: &'a Searcher<'a>,
     request: &'a SearchRequest<'a>,
     plan: Plan,
+    /// One for all namespaces: for a thousand lists its memory is some megabytes.
+    window: Window,
     matches: Matches,
     /// Of the scoring leaves, in the namespaces searched so far.
     document_frequencies: Vec<u64>,
@@ -244,8 +248,8 @@ impl Search<'_> {
         frequencies: &mut [u64],
         budget: &mut dyn Budget,
     ) -> Result<Scan, EngineError> {
-        let Self { searcher, request, plan, matches, .. } = self;
-        let mut window = Window::new(plan);
+        let Self { searcher, request, plan, window, matches, .. } = self;
+        window.begin_namespace();
         if window.read_prefixes(plan, postings, budget)? == Scan::Exhausted {
             return Ok(Scan::Exhausted);
         }
@@ -262,11 +266,11 @@ impl Search<'_> {
             }
             window.count_documents(frequencies);
             while window.next_slice(slice) {
-                if attributes.filter(&mut window, budget)? == Scan::Exhausted {
+                if attributes.filter(window, budget)? == Scan::Exhausted {
                     return Ok(Scan::Exhausted);
                 }
                 let verified = window.verify_phrases(&mut phrases, plan, budget)?;
-                let added = matches.add(&mut lengths, plan, &window, &attributes, budget)?;
+                let added = matches.add(&mut lengths, plan, window, &attributes, budget)?;
                 if verified == Scan::Exhausted || added == Scan::Exhausted {
                     return Ok(Scan::Exhausted);
                 }

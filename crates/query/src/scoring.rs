@@ -98,14 +98,19 @@ impl Scorer {
         Self { collection, idfs }
     }
 
-    /// What [`score`] gives.
+    /// What [`score`] gives, from the number and frequency of each leaf that the document has, ascending by number.
     #[must_use]
-    pub fn score(&self, length: u32, frequencies: &[u32]) -> f64 {
+    pub fn score(&self, length: u32, frequencies: impl IntoIterator<Item = (u32, u32)>) -> f64 {
         let norm = K1 * (1.0 - B + B * relative_length(self.collection, length));
-        let leaves = self.idfs.iter().zip(frequencies);
-        leaves.filter(|&(_, &frequency)| frequency > 0).fold(0.0, |sum, (idf, &frequency)| {
-            let tf = f64::from(frequency);
-            sum + idf * tf * (K1 + 1.0) / (tf + norm)
+        frequencies.into_iter().fold(0.0, |sum, (leaf, frequency)| {
+            let idf = usize::try_from(leaf).ok().and_then(|leaf| self.idfs.get(leaf));
+            match idf {
+                Some(idf) if frequency > 0 => {
+                    let tf = f64::from(frequency);
+                    sum + idf * tf * (K1 + 1.0) / (tf + norm)
+                }
+                Some(_) | None => sum,
+            }
         })
     }
 }
@@ -245,7 +250,7 @@ mod tests {
             let collection = Collection { documents, total_length };
             let (dfs, frequencies): (Vec<_>, Vec<_>) = leaves.into_iter().unzip();
             let expected = score(collection, &dfs, length, &frequencies);
-            let got = Scorer::new(collection, &dfs).score(length, &frequencies);
+            let got = Scorer::new(collection, &dfs).score(length, (0..).zip(frequencies));
             prop_assert_eq!(got.to_bits(), expected.to_bits());
         }
 

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::column::Column;
 use super::sums::PrefixSums;
-use super::{Found, PostingReader, PostingWriter, Scan, merge, value};
+use super::{Found, PostingReader, PostingWriter, Scan, Term, merge, value};
 use crate::error::EngineError;
 use crate::keys::{self, Chunk, Kind, NamespaceNumber, Ordinal};
 use crate::rows::Malformed;
@@ -56,12 +56,12 @@ impl PostingWriter for ChunkWriter {
         db: &DB,
         batch: &mut WriteBatch,
         ns: NamespaceNumber,
-        token: &str,
+        term: Term<'_>,
         ordinal: Ordinal,
         after: Frequencies,
     ) -> Result<(), EngineError> {
         let (chunk, index) = keys::chunk_of(ordinal);
-        let key = keys::posting_chunk(ns, token.as_bytes(), chunk);
+        let key = keys::posting_chunk(term.kind(), ns, term.text().as_bytes(), chunk);
         self.change.clear();
         value::encode_change(&mut self.change, index, after);
         if self.is_due(&key) {
@@ -74,10 +74,25 @@ impl PostingWriter for ChunkWriter {
     }
 }
 
-/// Reads chunks by one iterator that cannot leave the namespace.
+/// An iterator that cannot leave the namespace.
+fn iterator<'a>(
+    snapshot: &'a rocksdb::Snapshot<'a>,
+    kind: Kind,
+    ns: NamespaceNumber,
+) -> DBRawIteratorWithThreadMode<'a, DB> {
+    let mut options = ReadOptions::default();
+    options.set_iterate_lower_bound(keys::of_namespace(kind, ns));
+    options.set_iterate_upper_bound(keys::after_namespace(kind, ns));
+    snapshot.raw_iterator_opt(options)
+}
+
+/// Reads chunks of one namespace.
 pub(crate) struct ChunkReader<'a> {
     pub(super) ns: NamespaceNumber,
     pub(super) rows: DBRawIteratorWithThreadMode<'a, DB>,
+    /// Opened for the first pair.
+    pairs: Option<DBRawIteratorWithThreadMode<'a, DB>>,
+    snapshot: &'a rocksdb::Snapshot<'a>,
     key: Vec<u8>,
     read: u64,
     /// Postings, or what costs as much, since the budget was last looked at.
@@ -87,16 +102,8 @@ pub(crate) struct ChunkReader<'a> {
 impl<'a> ChunkReader<'a> {
     pub(crate) fn new(snapshot: &'a rocksdb::Snapshot<'a>, ns: NamespaceNumber) -> Self {
         merge::this_thread_reads();
-        let mut options = ReadOptions::default();
-        options.set_iterate_lower_bound(keys::of_namespace(Kind::Posting, ns));
-        options.set_iterate_upper_bound(keys::after_namespace(Kind::Posting, ns));
-        Self {
-            ns,
-            rows: snapshot.raw_iterator_opt(options),
-            key: Vec::new(),
-            read: 0,
-            unchecked: 0,
-        }
+        let rows = iterator(snapshot, Kind::Posting, ns);
+        Self { ns, rows, pairs: None, snapshot, key: Vec::new(), read: 0, unchecked: 0 }
     }
 
     /// Counts a row of a scan with its postings; true where the budget is to be looked at.
@@ -112,19 +119,26 @@ impl<'a> ChunkReader<'a> {
 }
 
 impl PostingReader for ChunkReader<'_> {
-    fn read_token(
+    fn read_term(
         &mut self,
-        token: &str,
+        term: Term<'_>,
         chunk: Chunk,
         out: &mut Column,
     ) -> Result<Found, EngineError> {
         self.key.clear();
-        keys::put_postings(&mut self.key, self.ns, token.as_bytes());
+        keys::put_postings(&mut self.key, term.kind(), self.ns, term.text().as_bytes());
         let start = self.key.len();
         keys::put_chunk(&mut self.key, chunk);
-        self.rows.seek(&self.key);
-        let Some((key, value)) = self.rows.item() else {
-            self.rows.status().map_err(EngineError::read)?;
+        let rows = match term {
+            Term::Token(_) => &mut self.rows,
+            Term::Pair(_) => {
+                let (snapshot, ns) = (self.snapshot, self.ns);
+                self.pairs.get_or_insert_with(|| iterator(snapshot, Kind::PairPosting, ns))
+            }
+        };
+        rows.seek(&self.key);
+        let Some((key, value)) = rows.item() else {
+            rows.status().map_err(EngineError::read)?;
             return Ok(Found::End);
         };
         let Some(rest) = key.strip_prefix(&self.key[..start]) else { return Ok(Found::End) };

@@ -6,16 +6,16 @@ use rocksdb::{DB, DBRawIteratorWithThreadMode, WriteBatch};
 use super::column::Column;
 use super::sums::PrefixSums;
 use super::value::Entry;
-use super::{Found, PostingReader, PostingWriter, Scan};
+use super::{Found, PostingReader, PostingWriter, Scan, Term};
 use crate::error::EngineError;
 use crate::keys::{self, Chunk, NamespaceNumber, Ordinal};
 use crate::rows::Malformed;
 use crate::rows::posting::Frequencies;
 use crate::search::Budget;
 
-fn key(ns: NamespaceNumber, token: &str, ordinal: Ordinal) -> Vec<u8> {
+fn key(ns: NamespaceNumber, term: Term<'_>, ordinal: Ordinal) -> Vec<u8> {
     let mut key = Vec::new();
-    keys::put_postings(&mut key, ns, token.as_bytes());
+    keys::put_postings(&mut key, term.kind(), ns, term.text().as_bytes());
     key.extend_from_slice(&ordinal.to_be_bytes());
     key
 }
@@ -29,16 +29,16 @@ impl PostingWriter for RowWriter {
         _: &DB,
         batch: &mut WriteBatch,
         ns: NamespaceNumber,
-        token: &str,
+        term: Term<'_>,
         ordinal: Ordinal,
         after: Frequencies,
     ) -> Result<(), EngineError> {
         if after.is_empty() {
-            batch.delete(key(ns, token, ordinal));
+            batch.delete(key(ns, term, ordinal));
         } else {
             let mut value = Vec::new();
             after.encode(&mut value);
-            batch.put(key(ns, token, ordinal), value);
+            batch.put(key(ns, term, ordinal), value);
         }
         Ok(())
     }
@@ -52,15 +52,15 @@ pub(crate) struct RowReader<'a> {
 }
 
 impl PostingReader for RowReader<'_> {
-    fn read_token(
+    fn read_term(
         &mut self,
-        token: &str,
+        term: Term<'_>,
         chunk: Chunk,
         out: &mut Column,
     ) -> Result<Found, EngineError> {
         let mut start = Vec::new();
-        keys::put_postings(&mut start, self.ns, token.as_bytes());
-        self.rows.seek(key(self.ns, token, keys::first_ordinal(chunk)));
+        keys::put_postings(&mut start, term.kind(), self.ns, term.text().as_bytes());
+        self.rows.seek(key(self.ns, term, keys::first_ordinal(chunk)));
         let mut found = Found::End;
         while let Some((key, value)) = self.rows.item().filter(|(key, _)| key.starts_with(&start)) {
             let ordinal = keys::last_ordinal(key).ok_or(Malformed { row: "posting" })?;

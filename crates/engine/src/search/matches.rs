@@ -6,6 +6,7 @@ use nautilus_query::scoring::decode_length;
 
 use super::Budget;
 use super::attributes::AttributeReader;
+use super::frequencies::{LeafFrequencies, LeafFrequency};
 use super::plan::Plan;
 use super::select::MatchIndex;
 use super::window::Window;
@@ -35,8 +36,7 @@ pub(super) struct Matches {
     /// Ascending by number; none without matches.
     namespaces: Vec<NamespaceMatches>,
     matches: Vec<Match>,
-    /// One number per scoring leaf and match.
-    frequencies: Vec<u32>,
+    frequencies: LeafFrequencies,
     /// What each match is sorted by; empty where that is its score.
     sort_values: Vec<Option<i64>>,
     leaves: usize,
@@ -51,7 +51,7 @@ impl Matches {
         Self {
             namespaces: Vec::new(),
             matches: Vec::new(),
-            frequencies: Vec::new(),
+            frequencies: LeafFrequencies::default(),
             sort_values: Vec::new(),
             leaves: plan.scoring.len(),
             is_sorted_by_value,
@@ -60,11 +60,6 @@ impl Matches {
 
     pub(super) fn len(&self) -> usize {
         self.matches.len()
-    }
-
-    /// Numbers of the scoring leaves of a match.
-    pub(super) fn leaves(&self) -> usize {
-        self.leaves
     }
 
     /// The namespace of a match.
@@ -87,9 +82,20 @@ impl Matches {
         decode_length(self.matches[index].length_code)
     }
 
+    /// Weighted frequencies of the scoring leaves it has, ascending by leaf.
+    pub(super) fn frequencies(&self, index: MatchIndex) -> &[LeafFrequency] {
+        self.frequencies.of(index)
+    }
+
     /// Weighted frequency of each scoring leaf.
-    pub(super) fn frequencies(&self, index: MatchIndex) -> &[u32] {
-        &self.frequencies[index * self.leaves..][..self.leaves]
+    pub(super) fn all_frequencies(&self, index: MatchIndex) -> Vec<u32> {
+        let mut all = vec![0; self.leaves];
+        for LeafFrequency { leaf, frequency } in self.frequencies(index) {
+            if let Some(place) = usize::try_from(*leaf).ok().and_then(|leaf| all.get_mut(leaf)) {
+                *place = *frequency;
+            }
+        }
+        all
     }
 
     /// What the match is sorted by, where that is not its score.
@@ -119,7 +125,7 @@ impl Matches {
         let scan = self.add_window(lengths, plan, window, attributes, budget)?;
         if scan == Scan::Exhausted {
             self.matches.truncate(first);
-            self.frequencies.truncate(first * self.leaves);
+            self.frequencies.truncate(first);
             self.sort_values.truncate(first);
         }
         if let Some(last) = self.namespaces.last_mut() {
@@ -144,30 +150,24 @@ impl Matches {
                 self.sort_values.push(attributes.sort_value(ordinal));
             }
         }
-        let added = self.matches.len() - first;
-        let bytes_each =
-            size_of::<Match>() + size_of::<Option<i64>>() + self.leaves * size_of::<u32>();
-        if self.matches.len() * bytes_each > MATCHES_BYTES_MAX {
-            return Ok(Scan::Exhausted);
-        }
-        self.frequencies.resize(self.frequencies.len() + added * self.leaves, 0);
+        let (matches, frequencies) = (&self.matches[first..], &mut self.frequencies);
         for (leaf_index, &leaf) in plan.scoring.iter().enumerate() {
-            // A leaf has at most a window's documents, a query a thousand leaves.
+            // A leaf has at most a slice's documents, a query a thousand leaves.
             if budget.is_exhausted() {
                 return Ok(Scan::Exhausted);
             }
-            let mut at = first;
+            let mut at = 0;
             window.for_each_weight(leaf, |ordinal, frequency| {
-                while self.matches.get(at).is_some_and(|found| found.ordinal < ordinal) {
+                while matches.get(at).is_some_and(|found| found.ordinal < ordinal) {
                     at += 1;
                 }
-                // Both are the window's documents that match.
-                if let Some(place) = self.frequencies.get_mut(at * self.leaves + leaf_index) {
-                    *place = frequency;
-                }
+                frequencies.push(at, leaf_index, frequency);
             });
         }
-        Ok(Scan::Complete)
+        frequencies.end_slice(matches.len());
+        let bytes = self.matches.len() * (size_of::<Match>() + size_of::<Option<i64>>())
+            + self.frequencies.len() * size_of::<LeafFrequency>();
+        Ok(if bytes > MATCHES_BYTES_MAX { Scan::Exhausted } else { Scan::Complete })
     }
 }
 

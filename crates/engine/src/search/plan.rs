@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use nautilus_query::{FieldSet, Node};
 
+use crate::common;
 use crate::error::EngineError;
 
 /// Number of a list in [`Plan::lists`].
@@ -14,7 +15,16 @@ pub(super) type ListIndex = usize;
 pub(super) struct List {
     pub(super) fields: FieldSet,
     pub(super) text: String,
-    pub(super) is_prefix: bool,
+    pub(super) kind: ListKind,
+}
+
+/// What a list's text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum ListKind {
+    Token,
+    Prefix,
+    /// Two common words that stand side by side.
+    Pair,
 }
 
 /// Tokens that must stand side by side in one field.
@@ -40,6 +50,11 @@ pub(super) enum Expression {
 pub(super) enum Leaf {
     List(ListIndex),
     Phrase(usize),
+    /// A phrase of two common words, which has a list; it counts as the rarer of the words.
+    Pair {
+        list: ListIndex,
+        words: [ListIndex; 2],
+    },
 }
 
 /// A compiled query.
@@ -69,6 +84,7 @@ impl Plan {
         for (leaf, sum) in self.scoring.iter().zip(sums) {
             *sum += match *leaf {
                 Leaf::List(list) => of(list),
+                Leaf::Pair { words: [first, second], .. } => of(first).min(of(second)),
                 Leaf::Phrase(phrase) => {
                     self.phrases[phrase].lists.iter().map(|&list| of(list)).min().unwrap_or(0)
                 }
@@ -97,11 +113,20 @@ impl Builder {
             Node::And(children) => Expression::And(self.children(children, scores, depth)?),
             Node::Or(children) => Expression::Or(self.children(children, scores, depth)?),
             Node::Not(child) => Expression::Not(Box::new(self.expression(child, false, depth)?)),
-            Node::Term { fields, token } => self.list(*fields, token, false, scores),
-            Node::Prefix { fields, prefix } => self.list(*fields, prefix, true, scores),
+            Node::Term { fields, token } => self.list(*fields, token, ListKind::Token, scores),
+            Node::Prefix { fields, prefix } => self.list(*fields, prefix, ListKind::Prefix, scores),
             Node::Phrase { fields, tokens } => {
-                let lists =
-                    tokens.iter().map(|token| self.list_index(*fields, token, false)).collect();
+                let lists: Vec<ListIndex> = tokens
+                    .iter()
+                    .map(|token| self.list_index(*fields, token, ListKind::Token))
+                    .collect();
+                if let (Some(text), &[first, second]) = (common::text_of_phrase(tokens), &*lists) {
+                    let list = self.list_index(*fields, &text, ListKind::Pair);
+                    if scores {
+                        self.scoring.push(Leaf::Pair { list, words: [first, second] });
+                    }
+                    return Ok(Expression::List(list));
+                }
                 let phrase = self.phrases.len();
                 self.phrases.push(Phrase { fields: *fields, tokens: tokens.clone(), lists });
                 if scores {
@@ -124,16 +149,16 @@ impl Builder {
         children.iter().map(|child| self.expression(child, scores, depth)).collect()
     }
 
-    fn list(&mut self, fields: FieldSet, text: &str, is_prefix: bool, scores: bool) -> Expression {
-        let list = self.list_index(fields, text, is_prefix);
+    fn list(&mut self, fields: FieldSet, text: &str, kind: ListKind, scores: bool) -> Expression {
+        let list = self.list_index(fields, text, kind);
         if scores {
             self.scoring.push(Leaf::List(list));
         }
         Expression::List(list)
     }
 
-    fn list_index(&mut self, fields: FieldSet, text: &str, is_prefix: bool) -> ListIndex {
-        let list = List { fields, text: text.to_owned(), is_prefix };
+    fn list_index(&mut self, fields: FieldSet, text: &str, kind: ListKind) -> ListIndex {
+        let list = List { fields, text: text.to_owned(), kind };
         let next = self.lists.len();
         *self.numbers.entry(list).or_insert_with_key(|list| {
             self.lists.push(list.clone());

@@ -89,10 +89,6 @@ impl<'a> Ranking<'a> {
     /// The best `k` of those strictly after a rank, or what the budget allows.
     fn select(&self, k: usize, after: Option<Rank>, budget: &mut dyn Budget) -> (Selected, Scan) {
         let mut selection = Selection::new(k);
-        let cost = match self.request.sort.key {
-            SortKey::Relevance => self.matches.leaves().max(1),
-            SortKey::Modified | SortKey::Created | SortKey::Size => 1,
-        };
         let (mut spent, mut scan) = (0, Scan::Complete);
         for index in 0..self.matches.len() {
             let rank = self.rank(index);
@@ -101,7 +97,7 @@ impl<'a> Ranking<'a> {
             {
                 selection.offer(rank, index);
             }
-            spent += cost;
+            spent += 1 + self.matches.frequencies(index).len();
             if spent >= FREQUENCIES_PER_BUDGET_CHECK {
                 spent = 0;
                 if budget.is_exhausted() && index + 1 < self.matches.len() {
@@ -158,7 +154,9 @@ impl<'a> Ranking<'a> {
     }
 
     fn score(&self, index: MatchIndex) -> f64 {
-        self.scorer.score(self.matches.length(index), self.matches.frequencies(index))
+        let frequencies = self.matches.frequencies(index).iter();
+        let frequencies = frequencies.map(|of| (of.leaf, of.frequency));
+        self.scorer.score(self.matches.length(index), frequencies)
     }
 
     /// The match with its id, if it is wanted.
@@ -221,7 +219,7 @@ impl<'a> Ranking<'a> {
             scope_index: self.matches.namespace_of(index).scope_index,
             document_id,
             length: self.matches.length(index),
-            frequencies: self.matches.frequencies(index).to_vec(),
+            frequencies: self.matches.all_frequencies(index),
             score: self.score(index),
             sort_value: self.matches.sort_value(index),
         }

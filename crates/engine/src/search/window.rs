@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use super::Budget;
 use super::phrase::PhraseChecker;
-use super::plan::{Expression, Leaf, List, Phrase, Plan};
+use super::plan::{Expression, Leaf, List, ListKind, Phrase, Plan};
 use crate::bits::Bits;
 use crate::error::EngineError;
 use crate::keys::{self, Chunk, Ordinal};
-use crate::postings::{CHUNK_BITS, Column, Found, PostingReader, PrefixSums, Scan, Weights};
+use crate::postings::{CHUNK_BITS, Column, Found, PostingReader, PrefixSums, Scan, Term, Weights};
 
 /// What is known of one list.
 struct Members {
@@ -33,7 +33,7 @@ struct Occurrences {
     column: Column,
 }
 
-/// The chunk being searched; its memory serves all chunks of a namespace.
+/// The chunk being searched; its memory serves all chunks of all namespaces of a search.
 pub(super) struct Window {
     chunk: Chunk,
     lists: Vec<Members>,
@@ -79,6 +79,14 @@ impl Window {
         }
     }
 
+    /// Forgets what it knows of the namespace before.
+    pub(super) fn begin_namespace(&mut self) {
+        for members in &mut self.lists {
+            members.sums = None;
+            members.next = Some(0);
+        }
+    }
+
     /// Reads the whole list of every prefix.
     pub(super) fn read_prefixes(
         &mut self,
@@ -87,7 +95,7 @@ impl Window {
         budget: &mut dyn Budget,
     ) -> Result<Scan, EngineError> {
         for (list, members) in plan.lists.iter().zip(&mut self.lists) {
-            if !list.is_prefix {
+            if list.kind != ListKind::Prefix {
                 continue;
             }
             let (sums, scan) = postings.read_prefix(&list.text, list.fields, budget)?;
@@ -109,10 +117,14 @@ impl Window {
     ) -> Result<Scan, EngineError> {
         self.chunk = chunk;
         for (list, members) in plan.lists.iter().zip(&mut self.lists) {
-            if list.is_prefix {
-                members.take_sums(chunk);
-                continue;
-            }
+            let term = match list.kind {
+                ListKind::Token => Term::Token(&list.text),
+                ListKind::Pair => Term::Pair(&list.text),
+                ListKind::Prefix => {
+                    members.take_sums(chunk);
+                    continue;
+                }
+            };
             members.column.clear();
             if members.next.is_none_or(|next| next > chunk) {
                 continue;
@@ -120,7 +132,7 @@ impl Window {
             if budget.is_exhausted() {
                 return Ok(Scan::Exhausted);
             }
-            members.next = match postings.read_token(&list.text, chunk, &mut members.column)? {
+            members.next = match postings.read_term(term, chunk, &mut members.column)? {
                 Found::Here => Some(chunk.saturating_add(1)),
                 Found::From(later) => Some(later),
                 Found::End => None,
@@ -219,7 +231,7 @@ impl Window {
         let matched = &self.matched;
         let slice = self.slice.clone();
         match leaf {
-            Leaf::List(list) => {
+            Leaf::List(list) | Leaf::Pair { list, .. } => {
                 let members = &self.lists[list];
                 let sums = members.sums.as_ref().map(|sums| sums.chunk(self.chunk));
                 for index in matched.ones_of_both(members.bits(), slice) {

@@ -112,9 +112,11 @@ pub(crate) struct Record {
     pub(crate) change: Change,
 }
 
-/// Words that share prefixes, fold together, or need care; `ze*` of them are rare.
-pub(crate) const WORDS: [&str; 26] = [
+/// Words that share prefixes, fold together, or need care, two common ones among them; `ze*` of them are rare.
+pub(crate) const WORDS: [&str; 28] = [
     "alpha",
+    "of",
+    "The",
     "alphabet",
     "al",
     "beta",

@@ -8,7 +8,9 @@ use super::*;
 use crate::keys::{NamespaceNumber, Ordinal};
 use crate::postings::rows::{RowReader, RowWriter};
 use crate::postings::value::{encode_change, read_column};
-use crate::postings::{ChunkReader, ChunkWriter, Column, Found, PostingReader, PostingWriter};
+use crate::postings::{
+    ChunkReader, ChunkWriter, Column, Found, PostingReader, PostingWriter, Term,
+};
 use crate::resources::Resources;
 use crate::rows::posting::Frequencies;
 use crate::search::Unlimited;
@@ -146,7 +148,13 @@ proptest! {
     }
 }
 
-const TOKENS: [&str; 5] = ["a", "ab", "abc", "b", "b\0"];
+const TOKENS: [&str; 6] = ["a", "ab", "abc", "b", "b\0", "a b"];
+/// The last one is a pair.
+fn term(index: usize) -> Term<'static> {
+    let text = TOKENS[index];
+    if text.contains(' ') { Term::Pair(text) } else { Term::Token(text) }
+}
+
 const NS: NamespaceNumber = NamespaceNumber(7);
 
 #[derive(Debug, Clone)]
@@ -180,7 +188,7 @@ proptest! {
                 Act::Write(changes) => {
                     for (token, ordinal, after) in changes {
                         let (mut packed, mut plain) = (WriteBatch::default(), WriteBatch::default());
-                        let token = TOKENS[token];
+                        let token = term(token);
                         writer.put(&chunks, &mut packed, NS, token, ordinal, after).expect("puts");
                         RowWriter.put(&rows, &mut plain, NS, token, ordinal, after).expect("puts");
                         chunks.write(packed).expect("writes");
@@ -212,17 +220,17 @@ fn compare(
     plain: &mut dyn PostingReader,
 ) -> Result<(), TestCaseError> {
     let (mut a, mut b) = (Column::new(), Column::new());
-    for token in TOKENS {
+    for token in (0..TOKENS.len()).map(term) {
         for chunk in 0..6 {
             let read = |reader: &mut dyn PostingReader, column: &mut Column| {
                 column.clear();
-                let found = reader.read_token(token, chunk, column).expect("reads");
+                let found = reader.read_term(token, chunk, column).expect("reads");
                 column.retain(&crate::postings::Weights::of(FieldSet::ALL));
                 (found, postings(column))
             };
             let (found, of_packed) = read(packed, &mut a);
             let (expected, of_plain) = read(plain, &mut b);
-            prop_assert_eq!(&of_packed, &of_plain, "{} {}", token, chunk);
+            prop_assert_eq!(&of_packed, &of_plain, "{:?} {}", token, chunk);
             // An emptied list may still be found.
             prop_assert!(found == expected || of_plain.is_empty());
             prop_assert!(found != Found::End || expected == Found::End);
