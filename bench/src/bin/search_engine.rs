@@ -326,7 +326,7 @@ fn overshoot(
         ("1,000 terms", words.join(" OR ")),
         ("a*", "a*".to_owned()),
         ("deepest", deep),
-        ("phrase", "\"of the\"".to_owned()),
+        ("phrase", "\"struct device\"".to_owned()),
         ("two prefixes", "s* t*".to_owned()),
     ];
     println!(

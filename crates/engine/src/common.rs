@@ -21,8 +21,30 @@ pub(crate) fn number(token: &str) -> Option<CommonWord> {
     if token.len() > BYTES_MAX {
         return None;
     }
-    let at = WORDS.binary_search(&token).ok()?;
+    let at = KEYS.binary_search(&key(token.as_bytes())).ok()?;
     CommonWord::try_from(at).ok()
+}
+
+/// The words as numbers that compare as they do: each token of a text is looked up.
+const KEYS: [u64; WORDS.len()] = {
+    let mut keys = [0; WORDS.len()];
+    let mut at = 0;
+    while at < keys.len() {
+        keys[at] = key(WORDS[at].as_bytes());
+        at += 1;
+    }
+    keys
+};
+
+/// Up to [`BYTES_MAX`] bytes as a number.
+const fn key(word: &[u8]) -> u64 {
+    let mut key = [0; 8];
+    let mut at = 0;
+    while at < word.len() && at < key.len() {
+        key[at] = word[at];
+        at += 1;
+    }
+    u64::from_be_bytes(key)
 }
 
 /// What a pair is indexed as; no token holds a space.

@@ -103,11 +103,11 @@ impl Diff {
         pairs::encode(&mut self.pairs_after)
     }
 
-    /// The tokens whose posting changes.
+    /// The tokens whose posting changes, ascending: inserts of neighbours touch the same memory.
     pub(crate) fn changed(&self) -> impl Iterator<Item = (&str, Pair)> {
-        self.tokens
-            .iter()
-            .filter(|(_, pair)| pair.before != pair.after)
-            .map(|(token, pair)| (&**token, *pair))
+        let changed = self.tokens.iter().filter(|(_, pair)| pair.before != pair.after);
+        let mut changed: Vec<_> = changed.map(|(token, pair)| (&**token, *pair)).collect();
+        changed.sort_unstable_by_key(|(token, _)| *token);
+        changed.into_iter()
     }
 }
