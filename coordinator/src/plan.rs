@@ -10,8 +10,8 @@
 //! Rules, in the order in which they apply:
 //!
 //! 1. While something is held back nothing changes at all: what serves goes on serving.
-//! 2. A move ends: its new owner serves, or one of its two leaves is gone. When the new owner is gone, failed
-//!    or draining before it served, the retiring leaf owns the partition again.
+//! 2. A move ends: its new owner serves, or one of its two leaves is gone or has failed. When the new owner is
+//!    gone, failed or draining before it served, the retiring leaf owns the partition again.
 //! 3. A partition without a live owner goes to a live leaf that is not draining: one that serves it already,
 //!    else the one that owns the fewest, an idle one first, then by name.
 //! 4. A partition whose owner failed goes to a leaf where it has not failed lately, or stays.

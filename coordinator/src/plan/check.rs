@@ -139,6 +139,9 @@ impl Context<'_> {
             Reason::RetiringLost => {
                 is_end && old.retiring.as_ref().is_some_and(|it| !observed.is_live(&it.leaf))
             }
+            Reason::RetiringFailed => {
+                is_end && old.retiring.as_ref().is_some_and(|it| observed.is_failed(partition, it))
+            }
             Reason::NewOwnerLost => is_return && !observed.is_live(&old.owner.leaf),
             Reason::NewOwnerFailed => is_return && observed.is_failed(partition, &old.owner),
             Reason::NewOwnerDraining => is_return && !observed.is_open(&old.owner.leaf),

@@ -186,6 +186,8 @@ pub enum Reason {
     OwnerServes,
     /// The retiring leaf is gone before the new owner served.
     RetiringLost,
+    /// The retiring leaf failed before the new owner served.
+    RetiringFailed,
     /// The new owner is gone before it served: back to the retiring leaf.
     NewOwnerLost,
     /// The new owner failed before it served: back to the retiring leaf.
@@ -208,6 +210,7 @@ impl Reason {
             Self::OwnerFailed => "OWNER_FAILED",
             Self::OwnerServes => "OWNER_SERVES",
             Self::RetiringLost => "RETIRING_LOST",
+            Self::RetiringFailed => "RETIRING_FAILED",
             Self::NewOwnerLost => "NEW_OWNER_LOST",
             Self::NewOwnerFailed => "NEW_OWNER_FAILED",
             Self::NewOwnerDraining => "NEW_OWNER_DRAINING",

@@ -106,6 +106,9 @@ impl<'a> Placement<'a> {
                 self.change_owner(partition, retiring.leaf, None, reason);
             } else if owner_is_live && !self.observed.is_live(&retiring.leaf) {
                 self.change(partition, owner, None, Reason::RetiringLost);
+            } else if owner_is_live && self.observed.is_failed(partition, &retiring) {
+                // Also where the owner has failed too: let go here, it may be tried here again some time.
+                self.change(partition, owner, None, Reason::RetiringFailed);
             }
         }
     }
@@ -281,7 +284,6 @@ impl<'a> Placement<'a> {
     ) -> bool {
         let highest = self.epochs.get(&partition).map_or(0, |epoch| epoch.0);
         let Some(epoch) = highest.checked_add(1).map(Epoch) else { return false };
-        self.epochs.insert(partition, epoch);
         self.change(partition, Holder { leaf, epoch }, retiring, reason);
         true
     }

@@ -36,8 +36,6 @@ fn world() -> impl Strategy<Value = (usize, u32, Vec<bool>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
-
     /// Each plan is checked as it is made, each assignment as it is written (see `World`).
     #[test]
     fn every_history_ends_settled(
@@ -104,4 +102,28 @@ proptest! {
         world.quiet(&vec![true; leaves]);
         prop_assert_eq!(&world.assignments, &before);
     }
+}
+
+/// Found by the first property: both waited for each other for ever.
+#[test]
+fn a_move_whose_leaves_both_fail_ends() {
+    let events = [
+        Event::Start(0),
+        Event::Act(0),
+        Event::Pass(1),
+        Event::Start(1),
+        Event::Pass(2),
+        Event::Act(0),
+        Event::Drain(1, true),
+        Event::Follow(1),
+        Event::Act(0),
+        Event::Fail(1, 0),
+        Event::Follow(0),
+        Event::Fail(0, 1),
+    ];
+    let mut world = World::new(2, Wanted { moves_max: 1, ..wanted(3) });
+    for event in &events {
+        world.happen(event);
+    }
+    world.quiet(&[true, true]);
 }

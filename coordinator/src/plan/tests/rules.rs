@@ -131,6 +131,11 @@ fn a_move_that_fails_goes_back_under_a_new_epoch() {
     assert_eq!(draining.changes(&wanted(1)), [given(0, "a", 10, None, Reason::NewOwnerDraining)]);
     let old_gone = moving.clone().without("a");
     assert_eq!(old_gone.changes(&wanted(1)), [given(0, "b", 9, None, Reason::RetiringLost)]);
+    // The old one has failed too: no way back.
+    let lost = gone.announced(0, &holder("a", 8), ReplicaState::Failed);
+    assert_eq!(lost.changes(&wanted(1)), [given(0, "a", 10, None, Reason::OwnerLost)]);
+    let both = failed.announced(0, &holder("a", 8), ReplicaState::Failed);
+    assert_eq!(both.changes(&wanted(1)), [given(0, "b", 9, None, Reason::RetiringFailed)]);
     // Between two that drain there is nothing to choose.
     assert_eq!(moving.draining("a").draining("b").plan(&wanted(1)), Plan::default());
 }
@@ -200,8 +205,11 @@ fn full_leaves_get_no_more() {
         .serves(3, "c", 1)
         .draining("c");
     assert_eq!(scene.changes(&tight), [given(3, "b", 2, Some("c"), Reason::LeafDraining)]);
-    let full = scene.serves(3, "b", 1).plan(&tight);
+    let full = scene.clone().serves(3, "b", 1).plan(&tight);
     assert_eq!(full, Plan::default());
+    // What retires there takes its room until it is gone.
+    let leaving = scene.assigned(1, holder("a", 2), Some(holder("b", 1)));
+    assert_eq!(leaving.plan(&tight).changes, []);
 }
 
 #[test]
