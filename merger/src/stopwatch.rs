@@ -36,7 +36,10 @@ impl Stopwatch {
 
     /// Makes spans of the laps, below the current one.
     pub fn record_spans(&self) {
-        record_stages(&self.laps, self.clock.unix_time().saturating_sub(self.total() - self.lapped()));
+        record_stages(
+            &self.laps,
+            self.clock.unix_time().saturating_sub(self.total() - self.lapped()),
+        );
     }
 
     fn lapped(&self) -> Duration {

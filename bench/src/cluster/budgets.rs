@@ -99,7 +99,11 @@ fn costly(words: usize) -> Vec<(String, String)> {
     let mut deep = "the".to_owned();
     for level in 0..14 {
         let word = COMMON[level % COMMON.len()];
-        deep = if level % 2 == 0 { format!("({deep} OR {word}*)") } else { format!("({deep} AND {word})") };
+        deep = if level % 2 == 0 {
+            format!("({deep} OR {word}*)")
+        } else {
+            format!("({deep} AND {word})")
+        };
     }
     vec![
         (format!("{words} words"), many.join(" ")),

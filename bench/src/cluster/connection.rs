@@ -47,8 +47,9 @@ impl Connection {
     /// Connects to what `target` names.
     pub async fn open(target: &Target) -> anyhow::Result<Self> {
         let file = target.data_dir.join("endpoint");
-        let endpoint = std::fs::read_to_string(&file)
-            .with_context(|| format!("read {}: is `nautilus dev` running there?", file.display()))?;
+        let endpoint = std::fs::read_to_string(&file).with_context(|| {
+            format!("read {}: is `nautilus dev` running there?", file.display())
+        })?;
         let channel = Endpoint::from_shared(format!("http://{}", endpoint.trim()))?
             .tcp_nodelay(true)
             .initial_stream_window_size(4 * 1024 * 1024)

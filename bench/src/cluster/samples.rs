@@ -31,7 +31,10 @@ impl Samples {
             reason = "a rank: not negative, not above the number of samples"
         )]
         let rank = (share * sorted.len() as f64).ceil() as usize;
-        sorted.get(rank.saturating_sub(1).min(sorted.len().saturating_sub(1))).copied().unwrap_or(0.0)
+        sorted
+            .get(rank.saturating_sub(1).min(sorted.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or(0.0)
     }
 
     pub(super) fn line(&self) -> String {

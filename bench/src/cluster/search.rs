@@ -102,7 +102,7 @@ pub async fn measure_search(args: SearchArgs) -> anyhow::Result<Value> {
     for (stage, us) in &stages {
         println!("  {stage:14} {:5.1} %", *us as f64 * 100.0 / total_us.max(1) as f64);
     }
-    slowest.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+    slowest.sort_unstable_by_key(|(took, _, _)| std::cmp::Reverse(*took));
     slowest.dedup_by(|a, b| a.1 == b.1);
     for (took, text, hits) in slowest.iter().take(args.slowest) {
         println!("  slow: {:8.2} ms  {hits:7} hits  {text}", took.as_secs_f64() * 1e3);

@@ -113,7 +113,11 @@ pub async fn measure_writes(args: WriteArgs) -> anyhow::Result<Value> {
 
     let hold = bench.phase(highest, bench.args.hold_seconds, 0.0).await?;
     let hold_lag = bench.lag().await?;
-    println!("held for {} s: {}, {hold_lag} records behind at its end", bench.args.hold_seconds, hold.line());
+    println!(
+        "held for {} s: {}, {hold_lag} records behind at its end",
+        bench.args.hold_seconds,
+        hold.line()
+    );
     bench.until_caught_up().await?;
 
     let rest = bench.phase(0.0, 15, bench.args.search_rate).await?;
@@ -126,7 +130,8 @@ pub async fn measure_writes(args: WriteArgs) -> anyhow::Result<Value> {
     println!("  searches beside it: {}", at_70.searches().line());
     bench.until_caught_up().await?;
 
-    let at_200 = bench.phase(highest * 2.0, bench.args.trial_seconds * 3, bench.args.search_rate).await?;
+    let at_200 =
+        bench.phase(highest * 2.0, bench.args.trial_seconds * 3, bench.args.search_rate).await?;
     println!("at 200 %: {}", at_200.line());
     println!("  searches beside it: {}", at_200.searches().line());
     bench.until_caught_up().await?;
@@ -165,7 +170,11 @@ impl Bench {
             let verdict = if is_good { "holds" } else { "too much" };
             println!("trial {rate:6.0}/s: {verdict}; {}, {lag} behind", phase.line());
             self.until_caught_up().await?;
-            if is_good { good = rate } else { bad = rate }
+            if is_good {
+                good = rate
+            } else {
+                bad = rate
+            }
             if bad.is_infinite() {
                 rate *= 2.0;
             } else if bad - good < good * 0.06 {
@@ -284,7 +293,9 @@ impl Bench {
     fn send_search(self: &Arc<Self>, tasks: &mut TaskGroup, phase: &Arc<Phase>, draws: &mut Draws) {
         let message = SearchRequest {
             query: format!("{} {}", draws.word(), draws.word()),
-            namespaces: vec![namespace(usize::try_from(draws.next()).unwrap_or(0) % self.args.namespaces)],
+            namespaces: vec![namespace(
+                usize::try_from(draws.next()).unwrap_or(0) % self.args.namespaces,
+            )],
             ..SearchRequest::default()
         };
         let (bench, phase) = (Arc::clone(self), Arc::clone(phase));
@@ -311,17 +322,15 @@ impl Bench {
         rate: f64,
     ) -> anyhow::Result<(BTreeMap<String, Samples>, Arc<Phase>)> {
         const SAMPLES_A_SECOND: u64 = 20;
-        let seconds = u64::try_from(self.args.freshness_samples).unwrap_or(0) / SAMPLES_A_SECOND + 5;
+        let seconds =
+            u64::try_from(self.args.freshness_samples).unwrap_or(0) / SAMPLES_A_SECOND + 5;
         let load = self.phase(rate, seconds, self.args.search_rate);
         let probes = self.probe(Duration::from_millis(1_000 / SAMPLES_A_SECOND));
         let (load, fresh) = tokio::join!(load, probes);
         Ok((fresh?, load?))
     }
 
-    async fn probe(
-        self: &Arc<Self>,
-        every: Duration,
-    ) -> anyhow::Result<BTreeMap<String, Samples>> {
+    async fn probe(self: &Arc<Self>, every: Duration) -> anyhow::Result<BTreeMap<String, Samples>> {
         let mut fresh = BTreeMap::<String, Samples>::new();
         let mut draws = Draws::new(self.args.seed);
         let mut at: Instant = self.connection.clock.now();
@@ -330,7 +339,8 @@ impl Bench {
             at = (at + every).max(self.connection.clock.now());
             let name = namespace(n % self.args.namespaces);
             let mark = format!("fresh{}", self.next_id.fetch_add(1, Ordering::Relaxed));
-            let message = WriteRequest { writes: vec![write(&mut draws, &name, mark.clone(), &mark)] };
+            let message =
+                WriteRequest { writes: vec![write(&mut draws, &name, mark.clone(), &mark)] };
             let request = self.connection.request(message, TIMEOUT)?;
             let answer = self.connection.ingest().write(request).await?.into_inner();
             let acknowledged = self.connection.clock.now();
@@ -364,7 +374,10 @@ impl Bench {
         };
         let request = self.connection.request(message, TIMEOUT)?;
         let answer = self.connection.search().search(request).await?.into_inner();
-        ensure!(answer.total_hits == 1, "{mark} was acknowledged and is not found in group {group}");
+        ensure!(
+            answer.total_hits == 1,
+            "{mark} was acknowledged and is not found in group {group}"
+        );
         Ok(self.connection.clock.now().saturating_duration_since(acknowledged))
     }
 

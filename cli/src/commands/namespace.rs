@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal, Write as _};
 
 use clap::{Args, Subcommand, ValueEnum};
 use nautilus_proto::admin::v1::{
-    CreateNamespaceRequest, DeleteNamespaceRequest, ListMembersRequest, ListNamespacesRequest,
-    ListMountsRequest, Mount, Namespace, RemoveMemberRequest, RemoveMountRequest, Right,
+    CreateNamespaceRequest, DeleteNamespaceRequest, ListMembersRequest, ListMountsRequest,
+    ListNamespacesRequest, Mount, Namespace, RemoveMemberRequest, RemoveMountRequest, Right,
     SetMemberRequest, SetMountRequest,
 };
 use serde_json::{Value, json};
@@ -219,8 +219,7 @@ async fn members(global: &Global, client: &Client, name: String) -> anyhow::Resu
                 let who = output::clean_line(who);
                 vec![who, kind.to_owned(), right_name(member.right).to_owned()]
             });
-            let columns =
-                [("member", Align::Left), ("is a", Align::Left), ("right", Align::Left)];
+            let columns = [("member", Align::Left), ("is a", Align::Left), ("right", Align::Left)];
             format::table(&columns, &rows.collect::<Vec<_>>())
         },
         || {

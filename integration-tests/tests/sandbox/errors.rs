@@ -43,8 +43,7 @@ async fn refusals_say_what_and_why() {
     let again = client.accounts().create_namespace(client.request("ada", again)).await;
     assert_eq!(refusal(again), (Code::Aborted, "NAMESPACE_EXISTS".to_owned()));
 
-    let elsewhere =
-        SearchRequest { replica_group: "z".to_owned(), ..query("fox", "notes") };
+    let elsewhere = SearchRequest { replica_group: "z".to_owned(), ..query("fox", "notes") };
     let by_operator = client.search("operator:ada", elsewhere.clone()).await;
     assert_eq!(by_operator.expect_err("no such group").code(), Code::InvalidArgument);
     let by_user = client.search("ada", elsewhere).await;

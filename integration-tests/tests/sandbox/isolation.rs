@@ -31,9 +31,9 @@ async fn nothing_of_a_tenant_shows_in_anothers_answers() {
                     client.create(user, &namespace).await;
                     // A word of this life of the name only, and one that both tenants have.
                     let life = format!("{user}life{round}x{index}");
-                    let writes = NAMES.iter().map(|id| {
-                        upsert(&namespace, id, &format!("common {secret} {life}"))
-                    });
+                    let writes = NAMES
+                        .iter()
+                        .map(|id| upsert(&namespace, id, &format!("common {secret} {life}")));
                     let token = client.write(user, writes.collect()).await;
                     let ask = |text: &str| SearchRequest {
                         consistency_token: token.clone(),
@@ -57,7 +57,8 @@ async fn nothing_of_a_tenant_shows_in_anothers_answers() {
                         assert_eq!(found.total_hits, 0, "of an earlier life of {namespace:?}");
                     }
                     let other = if user == "ada" { "bobsecret" } else { "adasecret" };
-                    let everywhere = SearchRequest { query: other.to_owned(), ..Default::default() };
+                    let everywhere =
+                        SearchRequest { query: other.to_owned(), ..Default::default() };
                     let found = client.search(user, everywhere).await.expect("answered");
                     assert_eq!((found.total_hits, found.hits.len()), (0, 0));
                     let prefix = other[..4].to_owned();

@@ -17,7 +17,7 @@ async fn pages_repeat_nothing_and_omit_nothing_unchanged() {
     for namespace in ["notes", "team"] {
         client.create("ada", namespace).await;
     }
-    let name = |n: usize| if n % 3 == 0 { "team" } else { "notes" };
+    let name = |n: usize| if n.is_multiple_of(3) { "team" } else { "notes" };
     // Lengths differ, and so do scores.
     let text = |n: usize| format!("red fox {}", "word ".repeat(n % 17));
     for batch in (0..DOCUMENTS).collect::<Vec<_>>().chunks(50) {

@@ -66,7 +66,8 @@ async fn losing_the_leaves_of_a_group_loses_no_search_and_empty_disks_recover() 
         more(20).await;
         bounded("the leaves stop", world.cluster.stop_leaves("a")).await.expect("cleanly");
         more(50).await;
-        token = client.write("ada", vec![upsert("notes", &format!("later{round}"), "late fox")]).await;
+        token =
+            client.write("ada", vec![upsert("notes", &format!("later{round}"), "late fox")]).await;
         if round == 1 {
             let disks = world.folder.path().join("leaves").join("a-1");
             fs::remove_dir_all(&disks).expect("emptied");

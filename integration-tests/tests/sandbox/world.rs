@@ -54,10 +54,8 @@ impl World {
             let id = UserId::new(user).expect("valid");
             ports.catalog.create_user(&id, user, 1).await.expect("new");
         }
-        let settings = Settings {
-            snapshot_interval: Some(Duration::from_millis(300)),
-            ..Settings::small()
-        };
+        let settings =
+            Settings { snapshot_interval: Some(Duration::from_millis(300)), ..Settings::small() };
         let issuer = nautilus_identity::DevelopmentIssuer::open(&folder.path().join("identity"));
         let cluster = Cluster::start(data_dir, ports, signer, settings).await.expect("starts");
         bounded("both groups serve", cluster.until_ready()).await;
@@ -105,8 +103,7 @@ impl Client {
     }
 
     pub(crate) async fn create(&self, user: &str, namespace: &str) {
-        let message =
-            CreateNamespaceRequest { name: namespace.to_owned(), owner: String::new() };
+        let message = CreateNamespaceRequest { name: namespace.to_owned(), owner: String::new() };
         self.accounts().create_namespace(self.request(user, message)).await.expect("created");
     }
 

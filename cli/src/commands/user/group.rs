@@ -42,14 +42,16 @@ Example:
         /// Id of the group
         id: String,
         /// Id of the user
-        user: String,
+        #[arg(value_name = "USER")]
+        member: String,
     },
     /// Take a user out of a group
     Remove {
         /// Id of the group
         id: String,
         /// Id of the user
-        user: String,
+        #[arg(value_name = "USER")]
+        member: String,
     },
     /// List the users of a group
     Members {
@@ -67,13 +69,14 @@ pub(super) async fn run(global: &Global, command: GroupCommand) -> anyhow::Resul
         GroupCommand::Delete { id } => {
             let shown = json!({ "id": id });
             client.explain(&format!("{SERVICE}/DeleteUserGroup"), Caller::Operator, &shown);
-            let request = client.request(DeleteUserGroupRequest { id: id.clone() }, Caller::Operator);
+            let request =
+                client.request(DeleteUserGroupRequest { id: id.clone() }, Caller::Operator);
             client.catalog().delete_user_group(request?).await?;
             let id = output::clean_line(&id);
             output::print(global, || format!("deleted group {id}"), || json!({ "deleted": id }))?;
             Ok(())
         }
-        GroupCommand::Add { id, user } => {
+        GroupCommand::Add { id, member: user } => {
             let shown = json!({ "user_group": id, "user": user });
             client.explain(&format!("{SERVICE}/AddUserGroupMember"), Caller::Operator, &shown);
             let line = format!("{} is in {}", output::clean_line(&user), output::clean_line(&id));
@@ -83,7 +86,7 @@ pub(super) async fn run(global: &Global, command: GroupCommand) -> anyhow::Resul
             output::print(global, || line, || shown)?;
             Ok(())
         }
-        GroupCommand::Remove { id, user } => {
+        GroupCommand::Remove { id, member: user } => {
             let shown = json!({ "user_group": id, "user": user });
             client.explain(&format!("{SERVICE}/RemoveUserGroupMember"), Caller::Operator, &shown);
             let line =
