@@ -69,7 +69,9 @@ fn a_folder_is_fed_searched_changed_and_survives_a_restart() {
     assert_eq!(machine.json(&["search", "ebb"])["hits"][0]["title"], "The ebb");
     assert_eq!(machine.json(&["search", "growable"])["total_hits"], 0);
     let status = machine.json(&["status"]);
-    assert_eq!(status["partitions"].as_array().map(Vec::len), Some(4));
+    // Four partitions, each served by both replica groups.
+    assert_eq!(status["partitions"].as_array().map(Vec::len), Some(8));
+    assert_eq!(status["groups"].as_array().map(Vec::len), Some(2));
     machine.stop();
 }
 

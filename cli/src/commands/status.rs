@@ -1,10 +1,13 @@
 //! `nautilus status`: the cluster on one screen.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use clap::Args;
-use nautilus_proto::admin::v1::{GetStatusRequest, GetStatusResponse, PartitionStatus};
+use nautilus_proto::admin::v1::{
+    GetStatusRequest, GetStatusResponse, LeafSummary, PartitionStatus, ReplicaGroupStatus,
+};
 use nautilus_service::{Clock, class_of};
 use nautilus_types::Class;
 use serde_json::{Value, json};
@@ -102,22 +105,25 @@ fn screen(status: &GetStatusResponse) -> String {
     let serving = partitions.iter().filter(|partition| partition.state == SERVING).count();
     let worst_records = partitions.iter().map(lag).max().unwrap_or(0);
     let worst_ms = partitions.iter().map(|partition| partition.lag_ms).max().unwrap_or(0);
-    let sum = |of: fn(&PartitionStatus) -> u64| partitions.iter().map(of).sum::<u64>();
+    let disk_bytes: u64 = partitions.iter().map(|partition| partition.disk_bytes).sum();
     let mut text = format!(
-        "cluster {}  version {}  log generation {}\n{serving} of {} partitions serving  \
-         worst lag {} ({})\n{}  {}  {} on disk\n\n",
+        "cluster {}  version {}  log generation {}\n{serving} of {} replicas serving  \
+         worst lag {} ({})\n{}  {}  {} on disk, all replicas together\n",
         short_id(&status.cluster_id),
         status.version,
         status.log_generation,
         partitions.len(),
         format::counted(worst_records, "record"),
         format::took(Duration::from_millis(worst_ms)),
-        format::counted(sum(|partition| partition.namespaces), "namespace"),
-        format::counted(sum(|partition| partition.documents), "document"),
-        format::size(sum(|partition| partition.disk_bytes)),
+        format::counted(once(partitions, |partition| partition.namespaces), "namespace"),
+        format::counted(once(partitions, |partition| partition.documents), "document"),
+        format::size(disk_bytes),
     );
+    text.push_str(&groups(status));
+    text.push('\n');
     let columns = [
         ("partition", Align::Right),
+        ("group", Align::Left),
         ("state", Align::Left),
         ("leaf", Align::Left),
         ("epoch", Align::Right),
@@ -143,6 +149,7 @@ fn row(partition: &PartitionStatus) -> Vec<String> {
     let label = partition.label.clone().unwrap_or_default();
     vec![
         label.partition.to_string(),
+        output::clean_line(&partition.replica_group),
         partition.state.clone(),
         partition.leaf.clone(),
         label.epoch.to_string(),
@@ -159,7 +166,40 @@ fn row(partition: &PartitionStatus) -> Vec<String> {
     ]
 }
 
-/// What the disk is used for, over all partitions.
+/// Adds up what every replica of a partition has, counting each partition once: by its fullest replica.
+fn once(partitions: &[PartitionStatus], of: fn(&PartitionStatus) -> u64) -> u64 {
+    let mut most = BTreeMap::<u32, u64>::new();
+    for partition in partitions {
+        let number = partition.label.as_ref().map_or(0, |label| label.partition);
+        let most = most.entry(number).or_default();
+        *most = of(partition).max(*most);
+    }
+    most.values().sum()
+}
+
+/// What is wrong with a replica group; nothing where all is well.
+fn groups(status: &GetStatusResponse) -> String {
+    let mut text = String::new();
+    for group in &status.groups {
+        let name = output::clean_line(&group.name);
+        if !group.unserved.is_empty() {
+            let numbers: Vec<String> = group.unserved.iter().map(u32::to_string).collect();
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "group {name} does not serve partition {}", numbers.join(", "));
+        }
+        if !group.held_back.is_empty() {
+            let why = output::clean_line(&group.held_back);
+            let _ = writeln!(text, "group {name} moves nothing: {why}");
+        }
+        for leaf in group.leaves.iter().filter(|leaf| !leaf.is_reachable) {
+            let leaf = output::clean_line(&leaf.name);
+            let _ = writeln!(text, "group {name}: leaf {leaf} cannot be reached");
+        }
+    }
+    text
+}
+
+/// What the disk is used for, over all replicas.
 fn row_bytes(partitions: &[PartitionStatus]) -> String {
     let mut kinds: Vec<(String, u64)> = Vec::new();
     for row in partitions.iter().flat_map(|partition| &partition.row_bytes) {
@@ -186,6 +226,7 @@ fn status_json(status: &GetStatusResponse) -> Value {
         let rows = partition.row_bytes.iter();
         json!({
             "partition": label.partition,
+            "replica_group": partition.replica_group,
             "epoch": label.epoch,
             "next_offset": label.next_offset,
             "build": label.build,
@@ -210,5 +251,23 @@ fn status_json(status: &GetStatusResponse) -> Value {
         "log_generation": status.log_generation,
         "version": status.version,
         "partitions": partitions.collect::<Vec<_>>(),
+        "groups": status.groups.iter().map(group_json).collect::<Vec<_>>(),
+    })
+}
+
+fn group_json(group: &ReplicaGroupStatus) -> Value {
+    let leaf = |leaf: &LeafSummary| {
+        json!({
+            "name": leaf.name,
+            "address": leaf.address,
+            "is_reachable": leaf.is_reachable,
+            "partitions": leaf.partitions,
+        })
+    };
+    json!({
+        "name": group.name,
+        "leaves": group.leaves.iter().map(leaf).collect::<Vec<_>>(),
+        "unserved": group.unserved,
+        "held_back": group.held_back,
     })
 }
