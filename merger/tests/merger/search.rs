@@ -51,6 +51,7 @@ async fn a_page_is_ranked_highlighted_and_measured() {
         "access_check",
         "fetch",
         "highlight",
+        "decorate",
         "seal_tokens",
         "assemble",
     ];
