@@ -76,11 +76,8 @@ async fn answer_trace_and_metrics_of_a_search_agree() {
     let world = World::start().await;
     world.client.create("ada", "notes").await;
     let token = world.client.write("ada", vec![upsert("notes", "d", "red fox")]).await;
-    let request = SearchRequest {
-        consistency_token: token,
-        include_timing: true,
-        ..query("fox", "notes")
-    };
+    let request =
+        SearchRequest { consistency_token: token, include_timing: true, ..query("fox", "notes") };
     let found = world.client.search("ada", request).await.expect("found");
     assert_eq!(found.total_hits, 1);
     let timing = found.timing.expect("asked for");
