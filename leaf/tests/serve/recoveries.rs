@@ -125,8 +125,12 @@ async fn damage_met_while_serving_is_recovered_from() {
     let leaf = start(&world, "leaf").await.serving().await;
     // Longer than a block, so that opening the folder does not read them already.
     let long = "moon and stars ".repeat(4_000);
+    let others: Vec<String> = (0..20).map(|n| format!("x{n}")).collect();
+    for id in &others {
+        world.append(world.upsert(world.first(), id, &long)).await;
+    }
     for id in ["e", "f"] {
-        world.append(world.upsert(world.first(), id, &format!("tide {long}"))).await;
+        world.append(world.upsert(world.first(), id, "tide")).await;
     }
     assert_eq!(found(&world, &leaf).await.len(), 6);
     leaf.stop().await;
@@ -134,12 +138,15 @@ async fn damage_met_while_serving_is_recovered_from() {
     let leaf = start(&world, "leaf").await.serving().await;
     let label = leaf.status(0).await.label.expect("labelled");
     let folder = world.dir.path().join("leaf");
-    // Until it is met: a compaction may read the old files and write sound new ones first.
+    // Until it is met: a compaction may read the old files and write sound new ones first. Each time another
+    // document, for what was read once is in memory.
+    let mut unread = others.iter();
     let refused = until(async || {
         for path in files(&folder.join("p0000-e1"), "sst") {
             spoil(&path);
         }
-        leaf.fetch(world.fetch(world.first(), &["e", "f"])).await.err()
+        let id = unread.next().expect("damage is met before all documents are read");
+        leaf.fetch(world.fetch(world.first(), &[id])).await.err()
     })
     .await;
     assert!(matches!(refused.code(), Code::DataLoss | Code::Unavailable), "{refused:?}");
