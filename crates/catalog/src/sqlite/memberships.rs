@@ -15,14 +15,7 @@ pub(super) async fn grant(
 ) -> Result<(), CatalogError> {
     const ACTION: &str = "grant a membership";
     let mut tx = catalog.begin_write(ACTION).await?;
-    let known: Option<i64> = sqlx::query_scalar("SELECT 1 FROM users WHERE id = ?")
-        .bind(user.as_str())
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed(ACTION))?;
-    if known.is_none() {
-        return Err(CatalogError::NoSuchUser { user: user.clone() });
-    }
+    rows::must_be_user(ACTION, &mut tx, user).await?;
     let incarnation = rows::living_incarnation(ACTION, &mut tx, namespace).await?;
     if right != Right::Owner {
         keep_an_owner(ACTION, &mut tx, user, namespace).await?;

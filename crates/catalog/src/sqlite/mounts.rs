@@ -14,14 +14,7 @@ pub(super) async fn set(
 ) -> Result<(), CatalogError> {
     const ACTION: &str = "set a mount";
     let mut tx = catalog.begin_write(ACTION).await?;
-    let known: Option<i64> = sqlx::query_scalar("SELECT 1 FROM users WHERE id = ?")
-        .bind(user.as_str())
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed(ACTION))?;
-    if known.is_none() {
-        return Err(CatalogError::NoSuchUser { user: user.clone() });
-    }
+    rows::must_be_user(ACTION, &mut tx, user).await?;
     let incarnation = rows::living_incarnation(ACTION, &mut tx, namespace).await?;
     sqlx::query(
         "INSERT INTO mounts (user_id, path, namespace, incarnation) VALUES (?, ?, ?, ?)

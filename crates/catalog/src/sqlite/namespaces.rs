@@ -15,14 +15,7 @@ pub(super) async fn create(
     const ACTION: &str = "create a namespace";
     let created = rows::stored_time(now_unix_ms)?;
     let mut tx = catalog.begin_write(ACTION).await?;
-    let known: Option<i64> = sqlx::query_scalar("SELECT 1 FROM users WHERE id = ?")
-        .bind(owner.as_str())
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed(ACTION))?;
-    if known.is_none() {
-        return Err(CatalogError::NoSuchUser { user: owner.clone() });
-    }
+    rows::must_be_user(ACTION, &mut tx, owner).await?;
     let incarnation: i64 = sqlx::query_scalar(
         "UPDATE sequences SET value = value + 1 WHERE name = 'incarnation' RETURNING value",
     )

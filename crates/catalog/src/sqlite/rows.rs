@@ -43,6 +43,23 @@ pub(super) fn user_group_id(action: &'static str, id: &str) -> Result<UserGroupI
     UserGroupId::new(id).map_err(|error| corrupt(action, error))
 }
 
+/// `NoSuchUser` where there is none of that id.
+pub(super) async fn must_be_user(
+    action: &'static str,
+    tx: &mut Transaction<'static, Sqlite>,
+    user: &UserId,
+) -> Result<(), CatalogError> {
+    let known: Option<i64> = sqlx::query_scalar("SELECT 1 FROM users WHERE id = ?")
+        .bind(user.as_str())
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(failed(action))?;
+    match known {
+        Some(_) => Ok(()),
+        None => Err(CatalogError::NoSuchUser { user: user.clone() }),
+    }
+}
+
 /// The present life of a namespace, as stored. `NoSuchNamespace`.
 pub(super) async fn living_incarnation(
     action: &'static str,

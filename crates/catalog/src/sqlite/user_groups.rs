@@ -82,14 +82,7 @@ pub(super) async fn add(
     const ACTION: &str = "add a user to a group";
     let mut tx = catalog.begin_write(ACTION).await?;
     must_exist(ACTION, &mut tx, group).await?;
-    let known: Option<i64> = sqlx::query_scalar("SELECT 1 FROM users WHERE id = ?")
-        .bind(user.as_str())
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed(ACTION))?;
-    if known.is_none() {
-        return Err(CatalogError::NoSuchUser { user: user.clone() });
-    }
+    rows::must_be_user(ACTION, &mut tx, user).await?;
     sqlx::query(
         "INSERT INTO user_group_users (user_id, group_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
     )
