@@ -7,6 +7,10 @@ cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
 mkdir -p "$target"
 log=$target/nautilus-test.log
+# Tests whose service this machine does not have write a line here.
+NAUTILUS_SKIPPED=$(mktemp)
+export NAUTILUS_SKIPPED
+trap 'rm -f "$NAUTILUS_SKIPPED"' EXIT
 
 cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
@@ -24,6 +28,11 @@ read -r passed failed ignored suites < <(awk '
 
 echo
 echo "$suites test programs, $ignored tests ignored"
+skipped=$(wc -l <"$NAUTILUS_SKIPPED")
+if ((skipped > 0)); then
+    echo "$skipped did not run, for want of a service:"
+    sort "$NAUTILUS_SKIPPED"
+fi
 if ((status != 0 && failed == 0)); then
     echo "cargo test ended with status $status before or beside the tests" >&2
 fi
