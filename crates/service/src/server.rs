@@ -8,6 +8,7 @@
 //!    overload the process.
 //! 4. `metrics`: counts what was let in, by method and code.
 //! 5. `trace`: the span the handler runs in.
+//! 6. `containment`: turns a handler's panic into an answer, which the layers above count and log.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use crate::clock::Clock;
 
 pub mod admission;
 mod arrival;
+mod containment;
 pub mod guard;
 pub mod metrics;
 mod running;

@@ -17,6 +17,7 @@ use tower::ServiceBuilder;
 
 use super::admission::Admission;
 use super::arrival::Arrival;
+use super::containment::Contained;
 use super::guard::{Guarded, RequestGuard};
 use super::metrics::{Metered, ServerMetrics};
 use super::settings::ServerSettings;
@@ -79,6 +80,7 @@ impl BoundServer {
             .layer(StageLayer(Guarded { guard: self.guard }))
             .layer(StageLayer(Metered { metrics: self.metrics, clock: self.clock }))
             .layer(StageLayer(Traced { role: self.name.as_str().into() }))
+            .layer(StageLayer(Contained))
             .service(self.routes);
         let mut transport = Server::builder()
             .max_concurrent_streams(settings.streams_per_connection_max)

@@ -155,6 +155,30 @@ async fn answers_are_counted_by_method_and_code() {
 }
 
 #[tokio::test]
+async fn a_panic_costs_its_request_and_no_other() {
+    let running = Running::start(ServerSettings::default(), None).await;
+    let held = send(running.channel.clone(), "Hold", Call::new(String::new()));
+    tokio::pin!(held);
+    tokio::select! {
+        answer = &mut held => panic!("must be held: {answer:?}"),
+        permit = running.probe.held.acquire() => permit.expect("open").forget(),
+    }
+    let mut call = Call::new(String::new());
+    call.metadata_mut().insert(REQUEST_ID, "req-9".parse().expect("value"));
+    let panicked = running.send("Panic", call).await.expect_err("panicked");
+    assert_eq!(panicked.code(), Code::Internal);
+    assert_eq!(panicked.message(), "internal error, request req-9");
+    assert!(!is_connection_loss(&panicked));
+    assert!(!String::from_utf8_lossy(panicked.details()).contains("secret"));
+    let counted = running.metrics.counts();
+    assert_eq!((counted[0].code, counted[0].answers), (Code::Internal, 1));
+    // On the same connection.
+    running.probe.release.add_permits(1);
+    assert_eq!(held.await.expect("answer").into_inner(), "released");
+    assert!(running.end().await.is_clean());
+}
+
+#[tokio::test]
 async fn stopping_lets_open_requests_finish_and_refuses_new_connections() {
     let settings =
         ServerSettings { withdraw_delay: Duration::from_millis(500), ..ServerSettings::default() };

@@ -1,4 +1,4 @@
-//! Innermost layer: the span a handler runs in.
+//! Fifth layer: the span a handler runs in.
 
 use std::sync::Arc;
 

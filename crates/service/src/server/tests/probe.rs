@@ -81,6 +81,7 @@ impl Probe {
                 self.release.acquire().await.expect("open").forget();
                 Ok(Answer::new("released".to_owned()))
             }
+            Some("Panic") => panic!("secret detail"),
             Some("Bug") => Err(RpcError::new(Class::Bug, "BROKEN", "secret detail").into()),
             _ => Err(Status::unimplemented("no such method")),
         }
