@@ -129,8 +129,9 @@ impl CatalogError {
         match self {
             Self::UserExists { .. }
             | Self::UserGroupExists { .. }
-            | Self::NamespaceExists { .. }
-            | Self::LastOwner { .. } => Class::Conflict,
+            | Self::NamespaceExists { .. } => Class::Conflict,
+            // Not before somebody else owns it too.
+            Self::LastOwner { .. } => Class::Precondition,
             Self::NoSuchUser { .. }
             | Self::NoSuchUserGroup { .. }
             | Self::NoSuchNamespace { .. }

@@ -44,7 +44,7 @@ async fn users_are_the_operators_business() {
     assert_eq!(refusal(accounts.delete_user(world.from("ada", delete("bob"))).await), denied);
 
     let last_owner = accounts.delete_user(world.from("root", delete("ada"))).await;
-    assert_eq!(refusal(last_owner), (Code::Aborted, "LAST_OWNER".to_owned()));
+    assert_eq!(refusal(last_owner), (Code::FailedPrecondition, "LAST_OWNER".to_owned()));
     accounts.delete_user(world.from("root", delete("bob"))).await.expect("deleted");
     let gone = accounts.delete_user(world.from("root", delete("bob"))).await;
     assert_eq!(refusal(gone), (Code::NotFound, "USER_NOT_FOUND".to_owned()));
@@ -135,7 +135,7 @@ async fn owners_keep_their_members() {
     );
 
     for (change, code, reason) in [
-        (set_member("notes", "ada", Right::Reader), Code::Aborted, "LAST_OWNER"),
+        (set_member("notes", "ada", Right::Reader), Code::FailedPrecondition, "LAST_OWNER"),
         (set_member("notes", "nobody", Right::Reader), Code::NotFound, "USER_NOT_FOUND"),
         (set_member("notes", "", Right::Reader), Code::InvalidArgument, "FIELD_INVALID"),
         (set_member("", "eve", Right::Reader), Code::InvalidArgument, "FIELD_INVALID"),
