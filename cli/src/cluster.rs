@@ -4,6 +4,7 @@
 mod data_dir;
 mod group;
 mod ports;
+mod roles;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use self::group::{INNER, Plan};
 pub use self::data_dir::DataDir;
 pub use self::group::ReplicaGroup;
 pub use self::ports::Ports;
+pub use self::roles::Roles;
 
 /// For open requests: more than the longest of them may take is of no use.
 const SERVER_DRAIN: Duration = Duration::from_secs(15);
@@ -46,8 +48,8 @@ pub struct Settings {
     pub groups: u32,
     /// Leaves of each.
     pub leaves_per_group: u32,
-    /// How often leaves publish snapshots; none = as usual.
-    pub snapshot_interval: Option<Duration>,
+    /// What every role is told but for names, addresses, folders and the number of partitions.
+    pub roles: Roles,
 }
 
 impl Settings {
@@ -60,7 +62,7 @@ impl Settings {
             admin_listen: INNER,
             groups: 2,
             leaves_per_group: 1,
-            snapshot_interval: None,
+            roles: Roles::default(),
         }
     }
 }
@@ -97,7 +99,8 @@ impl Cluster {
     ) -> anyhow::Result<Self> {
         let map = PartitionMap::divided(ports.partitions());
         let root = Root::build(
-            nautilus_root::Config::new(map),
+            nautilus_root::RawConfig { partitions: map.partitions, ..settings.roles.root.clone() }
+                .validate()?,
             Arc::clone(&ports.registry),
             ports.grant_verifier(),
             ports.clock.clone(),
@@ -208,9 +211,11 @@ impl Cluster {
             token_key: Arc::clone(&ports.token_key),
             root: root.clone(),
         };
-        let config = nautilus_merger::Config::new(log, self.map);
+        let roles = &self.settings.roles;
+        let config =
+            nautilus_merger::RawConfig { partitions: self.map.partitions, ..roles.merger.clone() };
+        let config = config.validate(log).context("configure the merger")?;
         let merger = Merger::build(config, parts, ports.clock.clone());
-        let merger = merger.context("start the merger")?;
         let parts = nautilus_indexbuilder::Parts {
             catalog: Arc::clone(&ports.catalog),
             log: Arc::clone(&ports.log),
@@ -218,7 +223,8 @@ impl Cluster {
             token_key: Arc::clone(&ports.token_key),
             root: Some(root),
         };
-        let config = nautilus_indexbuilder::RawConfig::default().validate()?;
+        let config =
+            roles.indexbuilder.clone().validate().context("configure the index builder")?;
         let builder = Arc::new(IndexBuilder::build(config, parts, ports.clock.clone()));
         let server = GrpcServer::new("public", ServerSettings::default(), ports.clock.clone())
             .service(merger.search_service())

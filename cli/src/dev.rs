@@ -10,6 +10,7 @@
 //! ```
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -22,7 +23,7 @@ use nautilus_types::Class;
 use serde_json::json;
 
 use crate::cli::Global;
-use crate::cluster::{Cluster, DataDir, Ports, Settings};
+use crate::cluster::{Cluster, DataDir, Ports, Roles, Settings};
 use crate::exit::Failure;
 use crate::output;
 
@@ -63,6 +64,10 @@ pub(crate) struct DevArgs {
     /// How many leaves each replica group has
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
     leaves: u32,
+
+    /// Settings of the roles: a TOML file with sections such as [leaf] and [merger]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 
     /// Listen on an address that other machines reach, without encryption
     #[arg(long)]
@@ -120,7 +125,7 @@ async fn serve(global: &Global, args: &DevArgs, admin_listen: SocketAddr) -> any
         admin_listen,
         groups: args.groups,
         leaves_per_group: args.leaves,
-        snapshot_interval: None,
+        roles: Roles::load(args.config.as_deref())?,
     };
     let mut cluster = Cluster::start(data_dir, ports, grant_signer, settings).await?;
     tokio::select! {

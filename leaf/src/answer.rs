@@ -3,12 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::try_join_all;
+use nautilus_analysis::Analyzer;
 use nautilus_engine::{ScopeEntry, SearchRequest as EngineRequest};
 use nautilus_identity::{Purpose, query_hash};
 use nautilus_proto::leaf::v1::{
     FetchRequest, FetchResponse, FetchedDocument, ListRequest, ListResponse, ListedDocument,
     RequestContext, SearchRequest, SearchResponse, SuggestRequest, SuggestResponse,
 };
+use nautilus_query::Node;
 use nautilus_service::deadline::HOP_MARGIN;
 use nautilus_service::status::error_chain;
 use nautilus_service::{Deadline, WorkerPool};
@@ -17,6 +20,7 @@ use prost::Message as _;
 
 use crate::budget::TimeBudget;
 use crate::convert::{Terms, Took, fetched_document, search_response, suggest_response};
+use crate::highlights;
 use crate::metrics::Call;
 use crate::partition::{Database, Served};
 use crate::request::{self, CANDIDATES_MAX, Context, FETCH_KEYS_MAX, LIST_MAX, SUGGESTIONS_MAX};
@@ -106,7 +110,11 @@ impl Leaf {
         Ok(suggest_response(label, outcome, took))
     }
 
-    #[tracing::instrument(name = "leaf.fetch", skip_all, fields(partition, epoch, offset))]
+    #[tracing::instrument(
+        name = "leaf.fetch",
+        skip_all,
+        fields(partition, epoch, offset, fetch_us, highlight_us)
+    )]
     pub(crate) async fn fetch(
         &self,
         request: FetchRequest,
@@ -122,22 +130,61 @@ impl Leaf {
         let scope = request::scope(&context, &self.shared.config.map, named)?;
         let ids = request.keys.iter().map(|key| DocumentId::new(&key.document_id));
         let ids = ids.collect::<Result<Vec<_>, _>>()?;
+        let highlight = request.highlight.as_ref();
+        let highlight = highlight.map(|query| request::query(Some(query))).transpose()?;
         let Ready { served, database } = self.ready(&context, deadline).await?;
         let include_body = request.include_body;
+        let reads_body = include_body || highlight.is_some();
         let work = move || {
             let searcher = database.searcher();
             let fetched = scope.iter().zip(&ids).map(|(entry, id)| {
-                let document = searcher.fetch(entry, id, include_body)?;
+                let document = searcher.fetch(entry, id, reads_body)?;
                 document.map_or_else(|| Ok(FetchedDocument::default()), fetched_document)
             });
             let documents = fetched.collect::<Result<Vec<_>, LeafError>>()?;
             Ok((searcher.next_offset()?, documents))
         };
-        let (fetched, _) = self.on_pool(&self.read_pool, (Call::Fetch, admitted), work).await?;
-        let (next_offset, documents) = self.noting_damage(&served, fetched)?;
+        let (fetched, took) = self.on_pool(&self.read_pool, (Call::Fetch, admitted), work).await?;
+        let (next_offset, mut documents) = self.noting_damage(&served, fetched)?;
         let label = self.label(&served, next_offset);
-        tracing::Span::current().record("epoch", label.epoch).record("offset", next_offset.0);
+        let span = tracing::Span::current();
+        span.record("epoch", label.epoch).record("offset", next_offset.0);
+        span.record("fetch_us", took.work_us);
+        if let Some(tree) = highlight {
+            let began = self.shared.clock.now();
+            documents = self.highlighted(documents, tree, deadline).await?;
+            let took = self.shared.clock.now().saturating_duration_since(began);
+            span.record("highlight_us", micros(took));
+        }
+        if !include_body {
+            documents.iter_mut().for_each(|document| document.body = String::new());
+        }
         Ok(FetchResponse { label: Some(label), documents })
+    }
+
+    /// The documents with where the query matches them, long ones on several threads.
+    async fn highlighted(
+        &self,
+        documents: Vec<FetchedDocument>,
+        tree: Node,
+        deadline: Deadline,
+    ) -> Result<Vec<FetchedDocument>, LeafError> {
+        let tree = Arc::new(tree);
+        let shares = highlights::shares(documents, self.shared.config.read_threads);
+        let jobs = shares.into_iter().map(|mut share| {
+            let (tree, admitted) = (Arc::clone(&tree), self.workload.admit());
+            let (mut budget, caller) = self.budget(deadline, 0);
+            let work = move || {
+                highlights::add(&mut share, &tree, &Analyzer::new(), &mut budget);
+                Ok(share)
+            };
+            async move {
+                let _caller = caller;
+                self.on_pool(&self.read_pool, (Call::Highlight, admitted), work).await?.0
+            }
+        });
+        let shares = try_join_all(jobs).await?;
+        Ok(shares.into_iter().flatten().collect())
     }
 
     #[tracing::instrument(name = "leaf.list", skip_all, fields(partition, epoch, offset))]

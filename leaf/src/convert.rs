@@ -188,6 +188,7 @@ pub(crate) fn fetched_document(document: StoredDocument) -> Result<FetchedDocume
         body: document.body.unwrap_or_default(),
         metadata: Some(metadata),
         content_hash: document.content_hash.to_vec(),
+        highlights: Vec::new(),
     })
 }
 

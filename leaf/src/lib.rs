@@ -24,6 +24,7 @@ mod error;
 mod feed;
 mod folders;
 mod grpc;
+mod highlights;
 mod leaf;
 mod lease;
 mod metrics;

@@ -87,6 +87,7 @@ pub(crate) enum Call {
     Search,
     Suggest,
     Fetch,
+    Highlight,
     List,
 }
 
@@ -96,6 +97,7 @@ impl Call {
             Self::Search => "search",
             Self::Suggest => "suggest",
             Self::Fetch => "fetch",
+            Self::Highlight => "highlight",
             Self::List => "list",
         }
     }

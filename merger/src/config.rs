@@ -33,8 +33,6 @@ pub struct RawConfig {
     pub candidates_per_partition: u32,
     /// For callers that state no deadline.
     pub default_deadline: HumanDuration,
-    /// Threads that make highlights.
-    pub highlight_threads: usize,
     /// Users who may see the state of the cluster, beside those whose token says so.
     pub operators: Vec<String>,
     /// A search that takes longer is logged.
@@ -53,7 +51,6 @@ impl Default for RawConfig {
             query_depth_max: limits.depth_max,
             candidates_per_partition: 200,
             default_deadline: HumanDuration(Duration::from_secs(10)),
-            highlight_threads: 2,
             operators: Vec::new(),
             slow_query_threshold: HumanDuration(Duration::from_millis(500)),
             log_query_text: false,
@@ -74,8 +71,6 @@ pub struct Config {
     pub candidates_per_partition: u32,
     /// For callers that state no deadline.
     pub default_deadline: Duration,
-    /// Threads that make highlights.
-    pub highlight_threads: usize,
     /// Users who may see the state of the cluster, beside those whose token says so.
     pub operators: BTreeSet<UserId>,
     /// A search that takes longer is logged.
@@ -97,7 +92,6 @@ impl Config {
             query_limits: QueryLimits::default(),
             candidates_per_partition: raw.candidates_per_partition,
             default_deadline: raw.default_deadline.0,
-            highlight_threads: raw.highlight_threads,
             operators: BTreeSet::new(),
             slow_query_threshold: raw.slow_query_threshold.0,
             log_query_text: raw.log_query_text,
@@ -125,7 +119,6 @@ impl RawConfig {
         in_range("query_depth_max", bound(self.query_depth_max), bound(hard.depth_max))?;
         let candidates = self.candidates_per_partition;
         in_range("candidates_per_partition", candidates.into(), CANDIDATES_MAX.into())?;
-        in_range("highlight_threads", bound(self.highlight_threads), 256)?;
         let operators = self.operators.iter().map(UserId::new).collect::<Result<_, _>>();
         Ok(Config {
             query_limits: QueryLimits {
@@ -136,7 +129,6 @@ impl RawConfig {
             },
             candidates_per_partition: candidates,
             default_deadline: self.default_deadline.0,
-            highlight_threads: self.highlight_threads,
             operators: operators.map_err(|error| invalid("operators", error.to_string()))?,
             slow_query_threshold: self.slow_query_threshold.0,
             log_query_text: self.log_query_text,

@@ -16,7 +16,7 @@ use crate::caller::Caller;
 use crate::consistency::to_proto;
 use crate::coverage::{Coverage, CoverageProblem};
 use crate::error::PageTokenProblem;
-use crate::fetch::{Fetched, RootOrGrant, Source};
+use crate::fetch::{Fetched, Parts, RootOrGrant, Source};
 use crate::merger::Core;
 use crate::page_token::{self, PageEnd};
 use crate::rank::Namespace;
@@ -44,7 +44,8 @@ impl Core {
         let asked = asked(&self.config.map, std::slice::from_ref(&namespace), &min);
         let keys = [(namespace, document_id)];
         let from = Source { min: &asked, replica_group: "" };
-        let fetched = self.fetch(&caller, &keys, from, deadline).await;
+        let parts = Parts { body: true, highlight: None };
+        let fetched = self.fetch(&caller, &keys, parts, from, deadline).await;
         let fetched = fetched.map_err(|error| match error {
             RootOrGrant::Root(error) => min.blame(error),
             RootOrGrant::Grant(error) => error,
@@ -61,8 +62,7 @@ impl Core {
             Some(Fetched::Missing(partition, reason)) => {
                 let mut coverage = Coverage { asked: 1, ..Coverage::default() };
                 coverage.lose(partition, &reason);
-                let is_late = coverage.is_all_late();
-                Err(if is_late { MergerError::Deadline } else { MergerError::Partial(coverage) })
+                Err(MergerError::not_covered(coverage))
             }
             None => Err(RootError::DocumentCount { found: 0, asked: 1 }.into()),
         }

@@ -3,7 +3,7 @@
 use nautilus_catalog::CatalogError;
 use nautilus_identity::{AuthError, GrantError, TokenError};
 use nautilus_query::QueryError;
-use nautilus_service::{PoolError, RpcError};
+use nautilus_service::RpcError;
 use nautilus_types::Class;
 use tonic::Status;
 
@@ -21,9 +21,6 @@ pub enum MergerError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The threads for highlights did not start.
-    #[error("start threads")]
-    Threads(#[source] std::io::Error),
     /// The credentials do not hold.
     #[error(transparent)]
     Credentials(#[from] AuthError),
@@ -83,6 +80,9 @@ pub enum MergerError {
     /// A part of the scope is missing, and the caller did not allow that, or all of it is.
     #[error("{} of {} partitions did not answer", .0.missing.len(), .0.asked)]
     Partial(Coverage),
+    /// A part of the scope is missing because its stored data is damaged.
+    #[error("stored data is corrupt")]
+    Corrupt(Coverage),
     /// The caller's time ran out.
     #[error("no answer within the deadline")]
     Deadline,
@@ -103,9 +103,6 @@ pub enum MergerError {
     /// Rights of the caller were withdrawn again and again while the answer was made.
     #[error("what the caller may read kept changing")]
     ScopeUnsettled,
-    /// The threads that make highlights did not.
-    #[error("make highlights")]
-    Highlight(#[source] PoolError),
 }
 
 /// Why a page token is not taken. A token that opens is told apart by what it was given out for.
@@ -155,6 +152,17 @@ impl MergerError {
         Self::Field { field: field.into(), problem: problem.into() }
     }
 
+    /// What an answer that does not cover enough of the scope comes to.
+    pub(crate) fn not_covered(coverage: Coverage) -> Self {
+        if coverage.is_corrupt() {
+            Self::Corrupt(coverage)
+        } else if coverage.is_all_late() {
+            Self::Deadline
+        } else {
+            Self::Partial(coverage)
+        }
+    }
+
     /// What the caller should conclude.
     #[must_use]
     pub fn class(&self) -> Class {
@@ -173,10 +181,10 @@ impl MergerError {
             Self::Grant(_) => Class::Bug,
             Self::Catalog(error) => error.class(),
             Self::Root(error) => error.class(),
-            Self::Partial(_) | Self::Threads(_) | Self::ScopeUnsettled => Class::Unavailable,
+            Self::Partial(_) | Self::ScopeUnsettled => Class::Unavailable,
+            Self::Corrupt(_) => Class::Corrupt,
             Self::Deadline => Class::Deadline,
             Self::DocumentNotFound { .. } => Class::NotFound,
-            Self::Highlight(error) => error.class(),
         }
     }
 
@@ -185,7 +193,6 @@ impl MergerError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Config { .. } => "CONFIG_INVALID",
-            Self::Threads(_) => "THREADS_UNAVAILABLE",
             Self::Credentials(error) => error.reason(),
             Self::UserUnknown => "USER_UNKNOWN",
             Self::OperatorRequired => "OPERATOR_REQUIRED",
@@ -202,11 +209,11 @@ impl MergerError {
             Self::Catalog(error) => error.reason(),
             Self::Root(error) => error.reason(),
             Self::Partial(_) => "PARTIAL_COVERAGE",
+            Self::Corrupt(_) => "PARTITION_CORRUPT",
             Self::Deadline => "DEADLINE_EXCEEDED",
             Self::DocumentNotFound { .. } => "DOCUMENT_NOT_FOUND",
             Self::PageTooLarge { .. } => "PAGE_TOO_LARGE",
             Self::ScopeUnsettled => "SCOPE_UNSETTLED",
-            Self::Highlight(_) => "HIGHLIGHTS_UNAVAILABLE",
         }
     }
 }
@@ -230,12 +237,11 @@ impl From<MergerError> for Status {
             MergerError::ScopeTooLarge { .. } => rpc.field("namespaces", &message),
             MergerError::PageTooLarge { .. } => rpc.field("page_size", "ask for fewer hits"),
             MergerError::DocumentNotFound { document_id } => rpc.resource("document", document_id),
-            MergerError::Partial(coverage) => rpc
+            MergerError::Partial(coverage) | MergerError::Corrupt(coverage) => rpc
                 .with("partitions_asked", coverage.asked.to_string())
                 .with("partitions_answered", coverage.answered().to_string())
                 .with("missing", coverage.missing_text()),
             MergerError::Config { .. }
-            | MergerError::Threads(_)
             | MergerError::Credentials(_)
             | MergerError::UserUnknown
             | MergerError::OperatorRequired
@@ -246,8 +252,7 @@ impl From<MergerError> for Status {
             | MergerError::Catalog(_)
             | MergerError::Root(_)
             | MergerError::Deadline
-            | MergerError::ScopeUnsettled
-            | MergerError::Highlight(_) => rpc,
+            | MergerError::ScopeUnsettled => rpc,
         };
         // The message of the client names no cause; the log, where there is one, names all.
         rpc.caused_by(error).into_status()

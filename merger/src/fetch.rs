@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use futures::future::join_all;
 use nautilus_identity::Purpose;
 use nautilus_proto::leaf::v1::{FetchKey, FetchedDocument};
+use nautilus_proto::query_to_proto;
 use nautilus_proto::root::v1::{FetchRequest, FetchResponse};
+use nautilus_query::Node;
 use nautilus_service::Deadline;
 use nautilus_types::{DocumentId, PartitionId};
 
@@ -19,7 +21,7 @@ use crate::root_client::{RootError, call};
 use crate::scope::to_ref;
 
 /// Documents fetched in one call. The largest a document can be (256 KiB of text, 72 KiB of the
-/// rest) times this stays below the 4 MiB that leaf and root send in one message.
+/// rest and its highlights) times this stays below the 4 MiB that leaf and root send in one message.
 const KEYS_MAX: usize = 10;
 
 /// Which document of which namespace.
@@ -32,6 +34,14 @@ pub(crate) struct Source<'f> {
     pub(crate) min: &'f Asked,
     /// Empty = any.
     pub(crate) replica_group: &'f str,
+}
+
+/// What of each document is fetched beside its title, path and metadata.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parts<'f> {
+    pub(crate) body: bool,
+    /// Where this matches.
+    pub(crate) highlight: Option<&'f Node>,
 }
 
 /// What became of a key.
@@ -50,11 +60,13 @@ impl Core {
         &self,
         caller: &Caller,
         keys: &[Key],
+        parts: Parts<'_>,
         from: Source<'_>,
         deadline: Deadline,
     ) -> Result<Vec<Fetched>, RootOrGrant> {
-        let batches =
-            keys.chunks(KEYS_MAX).map(|batch| self.fetch_batch(caller, batch, from, deadline));
+        let batches = keys
+            .chunks(KEYS_MAX)
+            .map(|batch| self.fetch_batch(caller, batch, parts, from, deadline));
         let fetched = join_all(batches).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(fetched.into_iter().flatten().collect())
     }
@@ -63,6 +75,7 @@ impl Core {
         &self,
         caller: &Caller,
         keys: &[Key],
+        parts: Parts<'_>,
         from: Source<'_>,
         deadline: Deadline,
     ) -> Result<Vec<Fetched>, RootOrGrant> {
@@ -72,9 +85,10 @@ impl Core {
             grant: grant.map_err(RootOrGrant::Grant)?,
             map_version: self.config.map.version,
             keys: keys.iter().map(to_fetch_key).collect(),
-            include_body: true,
+            include_body: parts.body,
             min_offsets: to_proto(from.min),
             replica_group: from.replica_group.to_owned(),
+            highlight: parts.highlight.map(query_to_proto),
         };
         let mut root = self.root.clone();
         let response = call(&self.clock, deadline, message, |message| root.fetch(message)).await;

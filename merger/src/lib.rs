@@ -25,7 +25,6 @@ mod error;
 mod explain;
 mod fetch;
 mod grpc;
-mod highlights;
 mod merger;
 mod metrics;
 mod page;

@@ -9,14 +9,14 @@ use nautilus_proto::admin::v1::cluster_service_server::ClusterServiceServer;
 use nautilus_proto::root::v1::root_service_client::RootServiceClient;
 use nautilus_proto::search::v1::search_service_server::SearchServiceServer;
 use nautilus_service::server::MessageLimits;
-use nautilus_service::{Clock, Deadline, PoolSettings, WorkerPool, with_message_limits};
+use nautilus_service::{Clock, Deadline, with_message_limits};
 use prometheus_client::registry::Registry;
 use tonic::transport::Channel;
 
+use crate::Config;
 use crate::grpc::MergerGrpc;
 use crate::metrics::{Counts, Metrics};
 use crate::root_client::Root;
-use crate::{Config, MergerError};
 
 /// What a root may answer with in one message: candidates of many partitions.
 const ROOT_ANSWER: MessageLimits = MessageLimits::INTERNAL.of_client();
@@ -50,14 +50,13 @@ pub(crate) struct Core {
     pub(crate) root: Root,
     pub(crate) clock: Clock,
     pub(crate) analyzer: Analyzer,
-    pub(crate) highlighters: WorkerPool,
     pub(crate) metrics: Metrics,
 }
 
 impl Merger {
-    /// Makes a merger and starts its threads, which end with it.
-    pub fn build(config: Config, parts: Parts, clock: Clock) -> Result<Self, MergerError> {
-        let pool = PoolSettings::new("highlight", config.highlight_threads);
+    /// Makes a merger.
+    #[must_use]
+    pub fn build(config: Config, parts: Parts, clock: Clock) -> Self {
         let root = with_message_limits!(RootServiceClient::new(parts.root), ROOT_ANSWER);
         let core = Core {
             config,
@@ -68,10 +67,9 @@ impl Merger {
             root,
             clock,
             analyzer: Analyzer::new(),
-            highlighters: WorkerPool::new(pool).map_err(MergerError::Threads)?,
             metrics: Metrics::default(),
         };
-        Ok(Self { core: Arc::new(core) })
+        Self { core: Arc::new(core) }
     }
 
     /// The public search API with the bounds of its messages, ready for a server.

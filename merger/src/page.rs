@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::join;
 use nautilus_proto::leaf::v1::{FetchedDocument, Statistics};
 use nautilus_proto::root::v1::PartitionAnswer;
-use nautilus_proto::search::v1::{Highlight, Hit as ShownHit, SearchResponse};
+use nautilus_proto::search::v1::{Hit as ShownHit, SearchResponse};
 use nautilus_query::Node;
 use nautilus_service::server::MessageLimits;
 use prost::Message as _;
@@ -12,8 +13,7 @@ use prost::Message as _;
 use crate::MergerError;
 use crate::coverage::Coverage;
 use crate::explain::{Explained, explanation, timing};
-use crate::fetch::{Fetched, Key, Source};
-use crate::highlights::highlights;
+use crate::fetch::{Fetched, Key, Parts, Source};
 use crate::rank::{Hit, Namespace};
 use crate::search::Run;
 use crate::search_token::{self, Progress};
@@ -110,11 +110,20 @@ impl Run<'_> {
             .collect();
         // At least what the search saw, from any replica, so that no text is older than its hit.
         let from = Source { min: &page.coverage.served, replica_group: &self.wish.replica_group };
-        let fetched = self.core.fetch(&self.caller, &keys, from, self.deadline).await?;
-        let mut found = Vec::with_capacity(hits.len());
-        for ((_, hit), fetched) in hits.into_iter().zip(fetched) {
+        let shows = self.wish.shows;
+        let parts = Parts { body: shows == Shows::Full, highlight: page.tree.as_ref() };
+        let fetch = self.core.fetch(&self.caller, &keys, parts, from, self.deadline);
+        // Neither needs the other.
+        let (fetched, mounts) = join(fetch, self.mounts(!keys.is_empty())).await;
+        let (fetched, mounts) = (fetched?, mounts?);
+        let mut shown = Vec::with_capacity(hits.len());
+        for ((namespace, hit), fetched) in hits.iter().zip(fetched) {
             match fetched {
-                Fetched::Found(document) => found.push((hit, *document)),
+                Fetched::Found(document) => {
+                    let Some(hit) = shown_hit(scope, hit) else { continue };
+                    let mount_path = mounts.get(namespace).cloned().unwrap_or_default();
+                    shown.push(ShownHit { mount_path, ..decorated(hit, *document, shows) });
+                }
                 // Deleted since the search saw it.
                 Fetched::Absent => {}
                 Fetched::Missing(partition, reason) => page.coverage.lose(partition, &reason),
@@ -122,17 +131,7 @@ impl Run<'_> {
         }
         self.track.watch.lap("fetch");
         self.require_usable(&page.coverage)?;
-        let documents = self.with_highlights(found, page.tree.clone()).await?;
-        self.track.watch.lap("highlight");
-        let mounts = self.mounts(!documents.is_empty()).await?;
-        self.track.watch.lap("decorate");
-        let shows = self.wish.shows;
-        let shown = |(hit, document, highlights): (Hit, FetchedDocument, Vec<Highlight>)| {
-            let mount_path = mounts.get(scope.get(hit.namespace_index)?).cloned();
-            let shown = decorated(shown_hit(scope, &hit)?, document, highlights, shows);
-            Some(ShownHit { mount_path: mount_path.unwrap_or_default(), ..shown })
-        };
-        Ok(documents.into_iter().filter_map(shown).collect())
+        Ok(shown)
     }
 
     /// Where the caller sees which namespace; of several places the first by path.
@@ -149,21 +148,6 @@ impl Run<'_> {
         }
         Ok(places)
     }
-
-    async fn with_highlights(
-        &self,
-        found: Vec<(Hit, FetchedDocument)>,
-        tree: Option<Node>,
-    ) -> Result<Vec<(Hit, FetchedDocument, Vec<Highlight>)>, MergerError> {
-        let analyzer = self.core.analyzer;
-        let Some(tree) = tree.filter(|_| !found.is_empty()) else { return Ok(Vec::new()) };
-        let highlighted = move |(hit, document): (Hit, FetchedDocument)| {
-            let highlights = highlights(&document, &tree, &analyzer);
-            (hit, document, highlights)
-        };
-        let job = move || found.into_iter().map(highlighted).collect();
-        self.core.highlighters.run(job).await.map_err(MergerError::Highlight)
-    }
 }
 
 fn shown_hit(scope: &[Namespace], hit: &Hit) -> Option<ShownHit> {
@@ -176,18 +160,13 @@ fn shown_hit(scope: &[Namespace], hit: &Hit) -> Option<ShownHit> {
     })
 }
 
-fn decorated(
-    hit: ShownHit,
-    document: FetchedDocument,
-    highlights: Vec<Highlight>,
-    shows: Shows,
-) -> ShownHit {
+fn decorated(hit: ShownHit, document: FetchedDocument, shows: Shows) -> ShownHit {
     ShownHit {
         title: document.title,
         path: document.path,
         metadata: document.metadata,
         version: document.version,
-        highlights,
+        highlights: document.highlights,
         body: if shows == Shows::Full { document.body } else { String::new() },
         ..hit
     }

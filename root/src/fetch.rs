@@ -67,6 +67,7 @@ impl Root {
                 context: Some(self.context(part, &request.grant)),
                 keys: picked(&request.keys, part),
                 include_body: request.include_body,
+                highlight: request.highlight.clone(),
             };
             async move { call(&self.clock, deadline, message, |message| leaf.fetch(message)).await }
         };

@@ -28,10 +28,6 @@ const COORDINATOR_DRAIN: Duration = Duration::from_secs(5);
 /// All leaves of the process are there within this time.
 const GATHER_TIME: Duration = Duration::from_millis(200);
 
-/// Memory of all leaves of the process together.
-const BLOCK_CACHE_BYTES: u64 = 512 << 20;
-const WRITE_BUFFER_BYTES: u64 = 256 << 20;
-
 /// What the groups of a process are made with.
 pub(super) struct Plan<'a> {
     pub(super) data_dir: &'a DataDir,
@@ -65,7 +61,7 @@ impl ReplicaGroup {
             replica_group: name.to_owned(),
             partitions: plan.map.partitions,
             gather_time: HumanDuration(GATHER_TIME),
-            ..nautilus_coordinator::RawConfig::default()
+            ..plan.settings.roles.coordinator.clone()
         };
         let (registry, clock) = (Arc::clone(&plan.ports.registry), plan.ports.clock.clone());
         let coordinator = Coordinator::build(config.validate()?, registry, clock)
@@ -86,18 +82,17 @@ impl ReplicaGroup {
 
     async fn start_leaf(&mut self, plan: &Plan<'_>, name: &str) -> anyhow::Result<()> {
         let leaves = u64::from(plan.settings.groups * plan.settings.leaves_per_group).max(1);
-        let mut config = nautilus_leaf::RawConfig {
+        let told = &plan.settings.roles.leaf;
+        let config = nautilus_leaf::RawConfig {
             name: name.to_owned(),
             replica_group: self.name.clone(),
             data_dir: plan.data_dir.leaf(name),
             partitions: plan.map.partitions,
-            block_cache: ByteSize(BLOCK_CACHE_BYTES / leaves),
-            write_buffers: ByteSize(WRITE_BUFFER_BYTES / leaves),
-            ..nautilus_leaf::RawConfig::default()
+            // What is told is for the process.
+            block_cache: ByteSize(told.block_cache.0 / leaves),
+            write_buffers: ByteSize(told.write_buffers.0 / leaves),
+            ..told.clone()
         };
-        if let Some(interval) = plan.settings.snapshot_interval {
-            config.snapshot_interval = HumanDuration(interval);
-        }
         let ports = plan.ports;
         let cluster_id = ports.log.identity().cluster_id;
         let parts = Parts {

@@ -1,14 +1,13 @@
 //! A cluster of two groups in a folder of its own, and clients of it.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use nautilus_catalog::UserId;
 use nautilus_cli::cluster::{Cluster, DataDir, Ports, Settings};
-use nautilus_mutation_log::{LogError, LogIdentity, MutationLog, Record, Watermarks};
+use nautilus_mutation_log::MutationLog;
 use nautilus_proto::admin::v1::catalog_service_client::CatalogServiceClient;
 use nautilus_proto::admin::v1::{CreateNamespaceRequest, DeleteNamespaceRequest};
 use nautilus_proto::ingest::v1::ingest_service_client::IngestServiceClient;
@@ -17,12 +16,19 @@ use nautilus_proto::ingest::v1::{
 };
 use nautilus_proto::search::v1::search_service_client::SearchServiceClient;
 use nautilus_proto::search::v1::{SearchRequest, SearchResponse};
-use nautilus_types::{Offset, PartitionId};
+use nautilus_service::config::HumanDuration;
 use tempfile::TempDir;
-use tokio::sync::watch;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
+
+// By its path, because another test program includes this file by its own.
+#[path = "stall.rs"]
+mod stall;
+
+pub(crate) use stall::Stall;
 
 /// Nothing here takes so long unless it hangs.
 pub(crate) const WAIT: Duration = Duration::from_secs(60);
@@ -45,24 +51,40 @@ pub(crate) struct Client {
 impl World {
     /// A running cluster with the users `ada` and `bob`.
     pub(crate) async fn start() -> Self {
+        Self::start_as(|_| {}, |_| {}).await
+    }
+
+    /// With other settings, and with something put around what the cluster stands on.
+    pub(crate) async fn start_as(
+        set: impl FnOnce(&mut Settings),
+        wrap: impl FnOnce(&mut Ports),
+    ) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let data_dir = DataDir::open(folder.path()).expect("free");
         let (mut ports, signer) = Ports::open(&data_dir, Some(4)).await.expect("opens");
-        let log = Arc::new(Stall::new(Arc::clone(&ports.log)));
-        ports.log = Arc::clone(&log) as Arc<dyn MutationLog>;
         for user in ["ada", "bob"] {
             let id = UserId::new(user).expect("valid");
             ports.catalog.create_user(&id, user, 1).await.expect("new");
         }
-        let settings =
-            Settings { snapshot_interval: Some(Duration::from_millis(300)), ..Settings::small() };
+        wrap(&mut ports);
+        let log = Arc::new(Stall::new(Arc::clone(&ports.log)));
+        ports.log = Arc::clone(&log) as Arc<dyn MutationLog>;
+        let mut settings = Settings::small();
+        settings.roles.leaf.snapshot_interval = HumanDuration(Duration::from_millis(300));
+        set(&mut settings);
         let issuer = nautilus_identity::DevelopmentIssuer::open(&folder.path().join("identity"));
         let cluster = Cluster::start(data_dir, ports, signer, settings).await.expect("starts");
         bounded("both groups serve", cluster.until_ready()).await;
-        let channel = Channel::from_shared(format!("http://{}", cluster.address()));
-        let channel = channel.expect("uri").connect().await.expect("connects");
+        let channel = connect(cluster.address()).await;
         let client = Client { channel, issuer: Arc::new(issuer.expect("key")) };
         Self { cluster, client, log, folder }
+    }
+
+    /// The value of a metric without labels.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let text = scrape(self.cluster.admin_address()).await;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no metric {name} in {text}")).parse().expect("a number")
     }
 
     pub(crate) async fn stop(self) {
@@ -71,7 +93,27 @@ impl World {
     }
 }
 
+async fn connect(address: SocketAddr) -> Channel {
+    let channel = Channel::from_shared(format!("http://{address}")).expect("uri");
+    channel.connect().await.expect("connects")
+}
+
+/// All metrics of a process.
+pub(crate) async fn scrape(address: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("connects");
+    let request = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.expect("written");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.expect("read");
+    text
+}
+
 impl Client {
+    /// The same people at another server.
+    pub(crate) async fn at(&self, address: SocketAddr) -> Self {
+        Self { channel: connect(address).await, issuer: Arc::clone(&self.issuer) }
+    }
+
     pub(crate) fn request<T>(&self, user: &str, message: T) -> Request<T> {
         self.request_within(user, message, CALL)
     }
@@ -175,71 +217,5 @@ pub(crate) async fn bounded<T>(what: &str, work: impl Future<Output = T>) -> T {
     match tokio::time::timeout(WAIT, work).await {
         Ok(done) => done,
         Err(_) => panic!("not in {WAIT:?}: {what}"),
-    }
-}
-
-/// A log whose readers can be held up: replicas stay where they are, writes go on.
-pub(crate) struct Stall {
-    inner: Arc<dyn MutationLog>,
-    is_open: watch::Sender<bool>,
-}
-
-impl Stall {
-    fn new(inner: Arc<dyn MutationLog>) -> Self {
-        Self { inner, is_open: watch::Sender::new(true) }
-    }
-
-    pub(crate) fn set_open(&self, is_open: bool) {
-        self.is_open.send_replace(is_open);
-    }
-
-    async fn pass(&self) {
-        self.is_open.subscribe().wait_for(|is_open| *is_open).await.expect("sender lives");
-    }
-}
-
-#[async_trait]
-impl MutationLog for Stall {
-    fn identity(&self) -> &LogIdentity {
-        self.inner.identity()
-    }
-
-    async fn append(&self, partition: PartitionId, payload: Bytes) -> Result<Offset, LogError> {
-        self.inner.append(partition, payload).await
-    }
-
-    async fn append_batch(
-        &self,
-        partition: PartitionId,
-        payloads: Vec<Bytes>,
-    ) -> Result<Vec<Offset>, LogError> {
-        self.inner.append_batch(partition, payloads).await
-    }
-
-    async fn read(
-        &self,
-        partition: PartitionId,
-        from: Offset,
-        bytes_max: usize,
-    ) -> Result<Vec<Record>, LogError> {
-        self.pass().await;
-        self.inner.read(partition, from, bytes_max).await
-    }
-
-    async fn watermarks(&self, partition: PartitionId) -> Result<Watermarks, LogError> {
-        self.inner.watermarks(partition).await
-    }
-
-    async fn wait_beyond(&self, partition: PartitionId, next: Offset) -> Result<Offset, LogError> {
-        self.pass().await;
-        self.inner.wait_beyond(partition, next).await
-    }
-
-    async fn trim(&self, partition: PartitionId, below: Offset) -> Result<Offset, LogError> {
-        self.inner.trim(partition, below).await
-    }
-
-    async fn close(&self) -> Result<(), LogError> {
-        self.inner.close().await
     }
 }

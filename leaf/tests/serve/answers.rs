@@ -48,6 +48,17 @@ async fn records_become_answers_with_their_label() {
     };
     let answer = leaf.fetch(without_body).await.expect("answered");
     assert_eq!((&*answer.documents[0].title, &*answer.documents[0].body), ("moon", ""));
+    let highlighted = nautilus_proto::leaf::v1::FetchRequest {
+        include_body: false,
+        highlight: world.search(notes, "noon").query,
+        ..world.fetch(notes, &["sun", "tide"])
+    };
+    let answer = leaf.fetch(highlighted).await.expect("answered");
+    let [sun, tide] = &answer.documents[..] else { panic!("one for each key") };
+    assert!(!sun.found && sun.highlights.is_empty());
+    assert_eq!((&*tide.body, &*tide.highlights[0].text), ("", "low tide at noon"));
+    let range = &tide.highlights[0].ranges[0];
+    assert_eq!((range.start, range.end), (12, 16));
 
     let answer = leaf.list(world.list(notes, "", 1)).await.expect("answered");
     assert_eq!((&*answer.documents[0].document_id, answer.is_last), (&b"moon"[..], false));

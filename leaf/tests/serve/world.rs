@@ -295,6 +295,7 @@ impl World {
             context: Some(self.context(name, self.grant(name, Purpose::Fetch, 0))),
             keys: ids.iter().map(key).collect(),
             include_body: true,
+            highlight: None,
         }
     }
 

@@ -160,8 +160,9 @@ impl RootService for FakeRoot {
                     version: Some(7),
                     title: doc.title.clone(),
                     path: doc.path.clone(),
-                    body: doc.body.clone(),
+                    body: if request.include_body { doc.body.clone() } else { String::new() },
                     metadata: Some(doc.metadata.clone()),
+                    highlights: model::highlights(doc, request.highlight.as_ref()),
                     ..FetchedDocument::default()
                 }
             })

@@ -50,8 +50,6 @@ async fn a_page_is_ranked_highlighted_and_measured() {
         "rank",
         "access_check",
         "fetch",
-        "highlight",
-        "decorate",
         "seal_tokens",
         "assemble",
     ];

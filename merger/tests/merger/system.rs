@@ -84,7 +84,7 @@ impl System {
         };
         let mut config = Config::new(LOG, MAP);
         set(&mut config);
-        let merger = Merger::build(config, parts, Clock::system()).expect("built");
+        let merger = Merger::build(config, parts, Clock::system());
         let server = server("merger")
             .service(merger.search_service())
             .service(merger.cluster_service())

@@ -209,6 +209,7 @@ async fn fetched_documents_come_in_the_order_of_the_keys() {
         map_version: 1,
         keys: keys.iter().map(|(name, id)| fakes::key(name, id)).collect(),
         include_body: true,
+        highlight: Some(fakes::query("fox")),
         ..FetchRequest::default()
     };
     let response = cluster.client().fetch(request).await.expect("answered").into_inner();

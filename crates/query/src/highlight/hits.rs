@@ -25,9 +25,12 @@ struct Matcher<'q> {
     phrases: Vec<(Vec<usize>, usize)>,
     /// Number of each different token of the phrases.
     words: HashMap<&'q str, usize>,
-    /// The latest tokens, as many as the longest phrase has: word number (if any), start, end.
-    latest: VecDeque<(Option<usize>, usize, usize)>,
+    /// The latest tokens, as many as the longest phrase has and all of them words of phrases: word number,
+    /// start, end.
+    latest: VecDeque<(usize, usize, usize)>,
     latest_max: usize,
+    /// By first byte, whether any leaf has a token that begins so: nearly all tokens of a text are none's.
+    first_bytes: [bool; 256],
     hits: Vec<Hit>,
 }
 
@@ -52,6 +55,7 @@ impl<'q> Matcher<'q> {
             words: HashMap::new(),
             latest: VecDeque::new(),
             latest_max: 0,
+            first_bytes: [false; 256],
             hits: Vec::new(),
         };
         for (leaf, node) in query.scoring_leaves().into_iter().enumerate() {
@@ -86,6 +90,15 @@ impl<'q> Matcher<'q> {
                 | Node::Not(_) => {}
             }
         }
+        let (terms, words) = (matcher.terms.keys(), matcher.words.keys());
+        let prefixes = matcher.prefixes.iter().map(|(prefix, _)| prefix);
+        for token in terms.chain(words).chain(prefixes) {
+            match token.as_bytes().first() {
+                Some(&byte) => matcher.first_bytes[usize::from(byte)] = true,
+                // Every token begins with nothing.
+                None => matcher.first_bytes = [true; 256],
+            }
+        }
         matcher
     }
 
@@ -94,6 +107,10 @@ impl<'q> Matcher<'q> {
             return;
         }
         let Token { text, start, end, .. } = token;
+        if text.as_bytes().first().is_some_and(|&byte| !self.first_bytes[usize::from(byte)]) {
+            self.latest.clear();
+            return;
+        }
         if let Some(&leaf) = self.terms.get(text) {
             self.hits.push(Hit { start, end, leaf });
         }
@@ -105,16 +122,20 @@ impl<'q> Matcher<'q> {
         if self.phrases.is_empty() {
             return;
         }
+        let Some(&word) = self.words.get(text) else {
+            self.latest.clear();
+            return;
+        };
         if self.latest.len() == self.latest_max {
             self.latest.pop_front();
         }
-        self.latest.push_back((self.words.get(text).copied(), start, end));
+        self.latest.push_back((word, start, end));
         for (phrase, leaf) in &self.phrases {
             let Some(first) = self.latest.len().checked_sub(phrase.len()) else {
                 continue;
             };
             let latest = self.latest.iter().skip(first);
-            if latest.zip(phrase).all(|(&(word, ..), &wanted)| word == Some(wanted)) {
+            if latest.zip(phrase).all(|(&(word, ..), &wanted)| word == wanted) {
                 let start = self.latest.get(first).map_or(start, |&(_, start, _)| start);
                 self.hits.push(Hit { start, end, leaf: *leaf });
             }

@@ -3,14 +3,19 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use nautilus_analysis::Analyzer;
-use nautilus_proto::common::v1::{DocumentFilter, NamespaceRef, Range, Sort, SortKey, Stage};
+use nautilus_proto::common::v1::{
+    DocumentFilter, Field, NamespaceRef, QueryNode, Range as NumberRange, Sort, SortKey, Stage,
+};
 use nautilus_proto::leaf::v1::{Cursor, Statistics, Suggestion};
 use nautilus_proto::query_from_proto;
 use nautilus_proto::root::v1 as root;
+use nautilus_proto::search::v1::{ByteRange, Highlight};
+use nautilus_query::highlight::fragments;
 use nautilus_query::scoring::{Collection, score, weighted_frequency};
-use nautilus_query::{FieldSet, Node};
+use nautilus_query::{Field as QueryField, FieldSet, Node};
 use nautilus_types::PartitionId;
 
 use super::{Doc, State, label, partition_of};
@@ -65,6 +70,25 @@ pub(crate) fn ranked<'d>(
     found
 }
 
+/// Where the title and the text of a document match.
+pub(crate) fn highlights(doc: &Doc, query: Option<&QueryNode>) -> Vec<Highlight> {
+    let Some(query) = query else { return Vec::new() };
+    let tree = query_from_proto(query).expect("a query");
+    let fields = [(Field::Title, &doc.title), (Field::Body, &doc.body)];
+    let of_field = |(field, text): (Field, &String)| {
+        let field_asked = if field == Field::Title { QueryField::Title } else { QueryField::Body };
+        let fragments = fragments(text, &tree, field_asked, &Analyzer::new(), 1, 160);
+        fragments.into_iter().map(move |fragment| {
+            let at = |at: usize| u32::try_from(at).expect("small");
+            let range =
+                |range: &Range<usize>| ByteRange { start: at(range.start), end: at(range.end) };
+            let ranges = fragment.ranges.iter().map(range).collect();
+            Highlight { field: field.into(), ranges, text: fragment.text }
+        })
+    };
+    fields.into_iter().flat_map(of_field).collect()
+}
+
 #[derive(PartialEq)]
 struct OrderedScore(f64);
 
@@ -83,7 +107,7 @@ impl Ord for OrderedScore {
 }
 
 fn passes(doc: &Doc, filter: &DocumentFilter) -> bool {
-    let is_in = |range: Option<Range>, value: Option<i64>| match (range, value) {
+    let is_in = |range: Option<NumberRange>, value: Option<i64>| match (range, value) {
         (None, _) => true,
         (Some(_), None) => false,
         (Some(range), Some(value)) => {

@@ -202,6 +202,7 @@ impl LeafService for FakeLeaf {
         request: Request<leaf::FetchRequest>,
     ) -> Result<Response<leaf::FetchResponse>, Status> {
         let request = request.into_inner();
+        assert_eq!(request.highlight, Some(super::query("fox")));
         let document = |key: &leaf::FetchKey| {
             let name = key.namespace.as_ref().map(|n| n.name.clone()).unwrap_or_default();
             let [name, id] = [&name, &key.document_id].map(|b| String::from_utf8_lossy(b));
