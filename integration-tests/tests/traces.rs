@@ -19,11 +19,9 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::trace::v1::Span;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tonic::{Request, Response, Status};
 
-use crate::world::{WAIT, World, bounded, query, upsert};
+use crate::world::{WAIT, World, bounded, query, scrape, upsert};
 
 #[derive(Clone, Default)]
 struct Collector(Arc<Mutex<Vec<Span>>>);
@@ -40,15 +38,6 @@ impl TraceService for Collector {
         spans.extend(scopes.flat_map(|scope| scope.spans));
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
-}
-
-async fn scrape(address: SocketAddr) -> String {
-    let mut stream = TcpStream::connect(address).await.expect("connects");
-    let request = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    stream.write_all(request.as_bytes()).await.expect("written");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.expect("read");
-    text
 }
 
 /// What the metrics add up for a stage of searches, in seconds.

@@ -11,6 +11,8 @@ use crate::MergerError;
 
 /// The root's word for a partition whose time ran out.
 const DEADLINE: &str = "DEADLINE";
+/// The root's word for a partition whose stored data is damaged wherever it was read.
+const PARTITION_CORRUPT: &str = "PARTITION_CORRUPT";
 /// For a partition the root says nothing about.
 const NO_ANSWER: &str = "NO_ANSWER";
 
@@ -103,11 +105,15 @@ impl Coverage {
     pub(crate) fn require_usable(&self, allow_partial: bool) -> Result<(), MergerError> {
         if self.is_usable(allow_partial) {
             Ok(())
-        } else if self.is_all_late() {
-            Err(MergerError::Deadline)
         } else {
-            Err(MergerError::Partial(self.clone()))
+            Err(MergerError::not_covered(self.clone()))
         }
+    }
+
+    /// Whether a partition is missing because its data is damaged: asking again brings nothing better.
+    #[must_use]
+    pub fn is_corrupt(&self) -> bool {
+        self.missing.values().any(|reason| reason == PARTITION_CORRUPT)
     }
 
     /// A partition that answered failed to give more of the answer.
@@ -194,6 +200,9 @@ mod tests {
         assert!(!one.is_all_late());
         let other = of(&[], &[failure(1, "DEADLINE"), failure(2, "LEAF_UNAVAILABLE")]);
         assert!(!other.expect("sound").is_all_late());
+        let damaged = of(&[], &[failure(1, "DEADLINE"), failure(2, "PARTITION_CORRUPT")]);
+        let damaged = damaged.expect("sound");
+        assert!(damaged.is_corrupt() && !damaged.is_all_late());
         assert!(!Coverage::default().is_all_late() && Coverage::default().is_complete());
     }
 }

@@ -23,6 +23,8 @@ pub const ROUTING_UNKNOWN: &str = "ROUTING_UNKNOWN";
 pub const ANSWER_STALE_EPOCH: &str = "ANSWER_STALE_EPOCH";
 /// The leaf could not tell whether its lease still held.
 pub const ANSWER_LEASE_UNCERTAIN: &str = "ANSWER_LEASE_UNCERTAIN";
+/// The leaf met stored bytes that are not what was written.
+pub const PARTITION_CORRUPT: &str = "PARTITION_CORRUPT";
 /// The leaf's own words for a replica that is behind.
 const REPLICA_LAGGING: &str = "REPLICA_LAGGING";
 /// The leaf's own words for another version of the partition map.
@@ -54,7 +56,7 @@ impl Failure {
             Class::Deadline => return Self::deadline(),
             Class::Unavailable => LEAF_UNAVAILABLE,
             Class::Overloaded => "LEAF_OVERLOADED",
-            Class::Corrupt => "PARTITION_CORRUPT",
+            Class::Corrupt => PARTITION_CORRUPT,
             Class::Fenced => "LEAF_FENCED",
             Class::Cancelled => "LEAF_CANCELLED",
             Class::Precondition | Class::NotFound | Class::Conflict => "LEAF_NOT_READY",
@@ -63,8 +65,10 @@ impl Failure {
         };
         let details = status.get_error_details();
         let stated = details.error_info().filter(|info| {
-            // An internal error's reason says nothing, and a stranger's may be anything.
-            info.domain == ERROR_DOMAIN && class != Class::Bug && is_reason(&info.reason)
+            // An internal error's reason says nothing, and a stranger's may be anything. Of damage, callers
+            // tell only that it is.
+            let is_kept = !matches!(class, Class::Bug | Class::Corrupt);
+            info.domain == ERROR_DOMAIN && is_kept && is_reason(&info.reason)
         });
         Self::new(class, stated.map_or(usual, |info| &info.reason))
     }
@@ -152,7 +156,7 @@ impl Failure {
         match self.class_for_caller() {
             Class::Deadline => "DEADLINE_EXCEEDED",
             Class::Overloaded => "LEAF_OVERLOADED",
-            Class::Corrupt => "PARTITION_CORRUPT",
+            Class::Corrupt => PARTITION_CORRUPT,
             Class::Invalid
             | Class::Unauthenticated
             | Class::Denied
@@ -184,6 +188,8 @@ mod tests {
     fn the_leafs_own_reason_is_kept() {
         let status = RpcError::new(Class::Unavailable, "REPLAYING", "not yet").into_status();
         assert_eq!(Failure::of(&status), Failure::new(Class::Unavailable, "REPLAYING"));
+        let status = RpcError::new(Class::Corrupt, "PARTITION_READ_FAILED", "bad").into_status();
+        assert_eq!(Failure::of(&status), Failure::new(Class::Corrupt, PARTITION_CORRUPT));
         let status = RpcError::new(Class::Deadline, "DEADLINE_EXCEEDED", "late").into_status();
         assert_eq!(Failure::of(&status), Failure::deadline());
     }
@@ -195,6 +201,6 @@ mod tests {
         let details =
             tonic_types::ErrorDetails::with_error_info("EVIL", "elsewhere", HashMap::new());
         let status = Status::with_error_details(tonic::Code::DataLoss, "x", details);
-        assert_eq!(Failure::of(&status).reason, "PARTITION_CORRUPT");
+        assert_eq!(Failure::of(&status).reason, PARTITION_CORRUPT);
     }
 }
