@@ -5,5 +5,6 @@ mod errors;
 mod isolation;
 mod paging;
 mod recovery;
+mod roots;
 mod tokens;
 mod world;
