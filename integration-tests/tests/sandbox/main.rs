@@ -2,6 +2,7 @@
 
 mod damage;
 mod errors;
+mod faults;
 mod isolation;
 mod paging;
 mod recovery;
