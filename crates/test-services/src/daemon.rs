@@ -161,7 +161,7 @@ impl Drop for Daemon {
     clippy::disallowed_methods,
     reason = "the one bounded wait for a process that cannot call back"
 )]
-fn wait_until(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
+pub(crate) fn wait_until(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     loop {
         if holds() {

@@ -5,9 +5,12 @@
 //! ([`or_skip`]); with `CI=true` it is a failure.
 
 mod daemon;
+mod folder;
 mod missing;
 mod port;
+mod postgres;
 
 pub use self::daemon::{Daemon, Launch};
 pub use self::missing::{Missing, or_skip};
 pub use self::port::free_port;
+pub use self::postgres::Postgres;
