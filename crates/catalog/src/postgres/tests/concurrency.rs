@@ -106,6 +106,35 @@ async fn lives_of_a_name_follow_one_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_drawn_early_does_not_come_into_use_late() {
+    let Some(database) = Database::new() else { return };
+    let (one, other) = (database.catalog().await, database.catalog().await);
+    one.create_user(&user("ada"), "Ada", 1).await.expect("created");
+    // The first creation stops between drawing its number and using it.
+    database.sql(
+        "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN
+                  IF NEW.incarnation = 1 THEN PERFORM pg_sleep(2); END IF;
+                  RETURN NEW;
+              END';
+         CREATE TRIGGER linger BEFORE INSERT ON namespaces FOR EACH ROW EXECUTE FUNCTION linger()",
+    );
+    let (ada, notes) = (user("ada"), name("notes"));
+    let meanwhile = async {
+        let lingers = "SELECT count(*) FROM pg_stat_activity
+            WHERE wait_event = 'PgSleep' AND datname = current_database()";
+        while database.sql(lingers) != "1" {
+            tokio::task::yield_now().await;
+        }
+        other.create_namespace(&notes, &ada, 1).await
+    };
+    let (first, second) = tokio::join!(one.create_namespace(&notes, &ada, 1), meanwhile);
+    assert_eq!(first.expect("created").incarnation.0, 1);
+    let error = second.expect_err("it waits for the first");
+    assert!(matches!(error, CatalogError::NamespaceExists { .. }), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_deleted_is_not_granted_meanwhile() {
     let Some(database) = Database::new() else { return };
     let (one, other) = (database.catalog().await, database.catalog().await);
