@@ -232,6 +232,8 @@ impl Cluster {
         let server = builder
             .mount(server)
             .reflection(&[nautilus_proto::FILE_DESCRIPTOR_SET])
+            // Who started it was asked before.
+            .plaintext_beyond_loopback(true)
             .bind(self.settings.listen)
             .await?;
         let registry = Arc::new(self.registry(&merger, &builder));

@@ -365,7 +365,7 @@ mod tests {
     use crate::SqliteCatalog;
     use crate::conformance::{self, FaultyHarness, catalog_conformance};
 
-    catalog_conformance!(FaultyHarness::new());
+    catalog_conformance!(Some(FaultyHarness::new()));
 
     async fn faulty(plan: FaultPlan) -> (tempfile::TempDir, Faulty) {
         let dir = tempfile::tempdir().expect("temporary folder");

@@ -6,10 +6,13 @@
 
 mod daemon;
 mod etcd;
+mod folder;
 mod missing;
 mod port;
+mod postgres;
 
 pub use self::daemon::{Daemon, Launch};
 pub use self::etcd::{Etcd, EtcdCluster};
 pub use self::missing::{Missing, or_skip};
 pub use self::port::free_port;
+pub use self::postgres::Postgres;
