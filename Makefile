@@ -17,6 +17,7 @@ run: deps ## Build, start everything, feed a folder, search it. DOCS="dir ..." P
 	@scripts/run.sh
 
 test: deps ## Run all tests and say how many ran
+	@scripts/test-deps.sh
 	@scripts/test.sh
 
 check: deps fmt-check clippy deny tidy ## What CI runs beside the tests: fmt, clippy, deny, tidy

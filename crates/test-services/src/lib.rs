@@ -7,7 +7,9 @@
 mod daemon;
 mod missing;
 mod port;
+mod s3;
 
 pub use self::daemon::{Daemon, Launch};
 pub use self::missing::{Missing, or_skip};
 pub use self::port::free_port;
+pub use self::s3::S3;
