@@ -177,4 +177,12 @@ impl IndexRepository for Faulty {
     async fn delete(&self, name: &ObjectName) -> Result<(), RepositoryError> {
         self.around_write(self.inner.delete(name)).await
     }
+
+    async fn abort_stale_uploads(
+        &self,
+        folder: Option<&ObjectName>,
+        older_than_unix_ms: u64,
+    ) -> Result<u64, RepositoryError> {
+        self.inner.abort_stale_uploads(folder, older_than_unix_ms).await
+    }
 }

@@ -103,9 +103,20 @@ impl Daemon {
         Ok(ended)
     }
 
-    /// SIGSTOP: it keeps its connections and answers nothing.
+    /// SIGSTOP, and returns once all its threads have stopped: it keeps its connections and answers nothing.
     pub fn freeze(&self) -> io::Result<()> {
-        Ok(kill_process(self.pid, Signal::STOP)?)
+        kill_process(self.pid, Signal::STOP)?;
+        if wait_until(Duration::from_secs(10), || self.is_frozen()) {
+            return Ok(());
+        }
+        Err(io::Error::other("a stopped daemon runs on"))
+    }
+
+    fn is_frozen(&self) -> bool {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid.as_raw_nonzero()));
+        let stats = tasks.into_iter().flatten().flatten().map(|task| task.path().join("stat"));
+        // A thread that ends meanwhile is no longer there to read.
+        stats.filter_map(|stat| fs::read_to_string(stat).ok()).all(|stat| state(&stat) == Some('T'))
     }
 
     /// SIGCONT.
@@ -117,10 +128,7 @@ impl Daemon {
     #[must_use]
     pub fn is_running(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid.as_raw_nonzero()));
-        // The state follows the name, which is in brackets and may hold anything.
-        stat.is_ok_and(|stat| {
-            stat.rsplit(')').next().is_some_and(|rest| !rest.trim().starts_with('Z'))
-        })
+        stat.is_ok_and(|stat| state(&stat).is_some_and(|state| state != 'Z'))
     }
 
     /// Kills it where it runs and starts it again with the same arguments.
@@ -148,6 +156,11 @@ impl Daemon {
         let program = self.launch.program.display();
         Err(io::Error::other(format!("{program} {what}:\n{}", self.last_lines())))
     }
+}
+
+/// The state in a process's or thread's `stat`: it follows the name, which is in brackets and may hold anything.
+fn state(stat: &str) -> Option<char> {
+    stat.rsplit(')').next()?.trim_start().chars().next()
 }
 
 impl Drop for Daemon {

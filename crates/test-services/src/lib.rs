@@ -10,9 +10,11 @@ mod folder;
 mod missing;
 mod port;
 mod postgres;
+mod s3;
 
 pub use self::daemon::{Daemon, Launch};
 pub use self::etcd::{Etcd, EtcdCluster};
 pub use self::missing::{Missing, or_skip};
 pub use self::port::free_port;
 pub use self::postgres::Postgres;
+pub use self::s3::S3;
