@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps run test check fmt fmt-check clippy deny tidy
+.PHONY: help deps test-deps run test check fmt fmt-check clippy deny tidy
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,11 +12,14 @@ help: ## Show the targets
 deps: ## Install what a build needs (apt and root), or name what is missing
 	@scripts/deps.sh
 
+test-deps: ## Install the services that tests start (apt and root), or name what is missing
+	@scripts/test-deps.sh
+
 run: deps ## Build, start everything, feed a folder, search it. DOCS="dir ..." PORT=7700 DATA_DIR=.nautilus ONCE=1
 	cargo build --release --locked -p nautilus-cli
 	@scripts/run.sh
 
-test: deps ## Run all tests and say how many ran
+test: deps test-deps ## Run all tests and say how many ran
 	@scripts/test.sh
 
 check: deps fmt-check clippy deny tidy ## What CI runs beside the tests: fmt, clippy, deny, tidy

@@ -5,9 +5,11 @@
 //! ([`or_skip`]); with `CI=true` it is a failure.
 
 mod daemon;
+mod kafka;
 mod missing;
 mod port;
 
 pub use self::daemon::{Daemon, Launch};
+pub use self::kafka::Kafka;
 pub use self::missing::{Missing, or_skip};
 pub use self::port::free_port;

@@ -54,6 +54,6 @@ fn is_ci() -> bool {
     clippy::disallowed_methods,
     reason = "the tests' own switches, not a configuration of the product"
 )]
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
