@@ -7,6 +7,7 @@
 mod daemon;
 mod etcd;
 mod folder;
+mod kafka;
 mod missing;
 mod port;
 mod postgres;
@@ -14,6 +15,7 @@ mod s3;
 
 pub use self::daemon::{Daemon, Launch};
 pub use self::etcd::{Etcd, EtcdCluster};
+pub use self::kafka::Kafka;
 pub use self::missing::{Missing, or_skip};
 pub use self::port::free_port;
 pub use self::postgres::Postgres;
