@@ -112,10 +112,10 @@ fn millis(duration: Duration) -> i32 {
 }
 
 fn check(code: sys::rd_kafka_resp_err_t) -> Result<(), RDKafkaErrorCode> {
-    match code {
-        sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
-        error => Err(error.into()),
+    if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        return Ok(());
     }
+    Err(code.into())
 }
 
 /// An object of librdkafka that is ours to free.

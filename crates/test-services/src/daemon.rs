@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Keeps one program and ends it when its own input ends, which is when the process that started it is gone,
-/// be it by SIGKILL. Prints the program's process id first.
+/// be it by SIGKILL. Its children go too: those that stand still would not notice. Prints the program's process id
+/// first.
 const KEEPER: &str = r#"
 exec 3<&0
 "$@" </dev/null >>"$NAUTILUS_DAEMON_LOG" 2>&1 3<&- &
@@ -18,7 +19,9 @@ pid=$!
 echo "$pid"
 exec >/dev/null
 read -r _ <&3
-kill -KILL "$pid" 2>/dev/null
+children=
+read -r children <"/proc/$pid/task/$pid/children"
+kill -KILL "$pid" $children 2>/dev/null
 wait "$pid" 2>/dev/null
 "#;
 

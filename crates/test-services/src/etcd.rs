@@ -7,9 +7,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use tempfile::TempDir;
-
 use crate::daemon::wait_until;
+use crate::folder::Folder;
 use crate::{Daemon, Launch, Missing, free_port};
 
 /// No start takes this long, also on a machine that compiles beside it.
@@ -88,7 +87,7 @@ impl Etcd {
 #[derive(Debug)]
 pub struct EtcdCluster {
     members: Vec<Member>,
-    folder: TempDir,
+    folder: Folder,
 }
 
 #[derive(Debug)]
@@ -121,7 +120,7 @@ impl EtcdCluster {
     }
 
     fn try_start(members: usize, scheme: &str, arguments: &[&str]) -> io::Result<Self> {
-        let folder = TempDir::with_prefix("nautilus-etcd-")?;
+        let folder = Folder::new()?;
         let plans: Vec<_> = (0..members).map(|_| Ports::choose()).collect::<io::Result<_>>()?;
         let peers: Vec<_> = plans
             .iter()

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use tempfile::TempDir;
-
+use crate::folder::Folder;
 use crate::missing::variable;
 use crate::{Daemon, Launch, Missing, free_port};
 
@@ -29,7 +28,7 @@ const CLUSTER_ID: &str = "bmF1dGlsdXMtdGVzdHMtMQ";
 pub struct Kafka {
     daemon: Daemon,
     port: u16,
-    _folder: TempDir,
+    _folder: Folder,
 }
 
 impl Kafka {
@@ -58,7 +57,7 @@ impl Kafka {
     }
 
     fn try_start(class_path: &str, properties: &[(&str, &str)]) -> io::Result<Self> {
-        let folder = tempfile::tempdir()?;
+        let folder = Folder::new()?;
         let (port, controller_port) = (free_port()?, free_port()?);
         let settings = settings(folder.path(), port, controller_port, properties);
         let file = folder.path().join("server.properties");

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use tempfile::TempDir;
-
+use crate::folder::Folder;
 use crate::missing::variable;
 use crate::{Daemon, Launch, Missing, free_port};
 
@@ -23,7 +22,7 @@ const PORTS_MAX: usize = 3;
 #[derive(Debug)]
 pub struct S3 {
     daemon: Daemon,
-    folder: TempDir,
+    folder: Folder,
     port: u16,
     has_tls: bool,
 }
@@ -57,7 +56,7 @@ impl S3 {
         if has_tls && Command::new("openssl").arg("version").output().is_err() {
             return Err(Missing::new("openssl", "install the package openssl"));
         }
-        let folder = must("make a folder", tempfile::tempdir());
+        let folder = must("make a folder", Folder::new());
         must("make a folder", fs::create_dir(folder.path().join("data")));
         if has_tls {
             must("make certificates", certificates(folder.path()));

@@ -66,7 +66,11 @@ async fn a_topic_made_again_is_noticed_without_being_read() {
     config.guard_interval = Duration::from_millis(100);
     let log = new_log(&config).await;
     let next = append(&log, "old").await.next();
-    let wait = log.wait_beyond(P0, next);
+    // Brokers may not know for a moment where the topic is; whoever waits asks again then.
+    let wait = until(
+        async || log.wait_beyond(P0, next).await,
+        |outcome| !matches!(outcome, Err(LogError::Io { .. })),
+    );
     let again = async { Operator::new(&config).make_again(&next_generation(&config)).await };
     let (woken, _) = tokio::join!(tokio::time::timeout(Duration::from_secs(60), wait), again);
     // Whoever waits is told, and so is whoever comes later.
@@ -141,7 +145,11 @@ async fn partitions_that_were_added_end_the_log() {
     config.guard_interval = Duration::from_millis(100);
     let log = new_log(&config).await;
     let next = append(&log, "two partitions").await.next();
-    let wait = log.wait_beyond(P0, next);
+    // Brokers may not know for a moment where the topic is; whoever waits asks again then.
+    let wait = until(
+        async || log.wait_beyond(P0, next).await,
+        |outcome| !matches!(outcome, Err(LogError::Io { .. })),
+    );
     let operator = Operator::new(&config);
     let (woken, ()) =
         tokio::join!(tokio::time::timeout(Duration::from_secs(60), wait), operator.grow_to(4));
