@@ -54,7 +54,7 @@ impl Beside {
             authenticator: Arc::new(ports.issuer.authenticator()),
             signer: GrantSigner::new(pair),
             token_key: Arc::clone(&ports.token_key),
-            root: channel.clone(),
+            roots: vec![channel.clone()],
         };
         let merger = Merger::build(nautilus_merger::Config::new(log, map), parts, clock.clone());
         let parts = nautilus_indexbuilder::Parts {
@@ -62,7 +62,7 @@ impl Beside {
             log: Arc::clone(&ports.log),
             authenticator: Arc::new(ports.issuer.authenticator()),
             token_key: Arc::clone(&ports.token_key),
-            root: Some(channel),
+            roots: vec![channel],
         };
         let config = nautilus_indexbuilder::RawConfig::default().validate().expect("valid");
         let builder = Arc::new(IndexBuilder::build(config, parts, clock.clone()));
