@@ -152,7 +152,12 @@ s3() {
     mv "$work/bin/versitygw" "$folder/versitygw.new" && mv "$folder/versitygw.new" "$folder/versitygw"
 }
 
-for service in etcd kafka postgres s3; do
+# For servers behind TLS.
+certificates() {
+    type -P openssl >/dev/null || install_debian openssl
+}
+
+for service in certificates etcd kafka postgres s3; do
     "$service" || echo "test-deps: tests that need $service will not run" >&2
 done
 exit 0

@@ -7,8 +7,9 @@
 //!                   └► commands  search, doc, namespace, user, status ─► client ─► gRPC
 //! ```
 //!
-//! Not here: anything a role decides. Every command that starts no role only speaks the public API, with a
-//! token it was given or mints with the development issuer's key of the data directory.
+//! Not here: anything a role decides. `init` and `config` read the configuration of processes; every other command
+//! that starts no role only speaks the public API, with a token it was given or mints with the development
+//! issuer's key of the data directory.
 
 pub mod backends;
 mod cli;
