@@ -30,6 +30,7 @@ pub(crate) struct Client {
     channel: Channel,
     ingest: Channel,
     endpoint: String,
+    ingest_endpoint: String,
     credentials: Credentials,
     timeout: Duration,
     is_verbose: bool,
@@ -42,18 +43,19 @@ impl Client {
         let endpoint = location::endpoint(global)?;
         let clock = Clock::system();
         let credentials = Credentials::of(global, clock.clone());
-        let ingest = location::ingest_endpoint(global)?;
+        let ingest_endpoint = location::ingest_endpoint(global)?;
         let connected = transport(&endpoint)?.connect().await;
         let channel = connected.map_err(|_| nothing_listens(&endpoint, global))?;
-        let ingest = match ingest == endpoint {
+        let ingest = match ingest_endpoint == endpoint {
             true => channel.clone(),
             // Most commands never write.
-            false => transport(&ingest)?.connect_lazy(),
+            false => transport(&ingest_endpoint)?.connect_lazy(),
         };
         Ok(Self {
             channel,
             ingest,
             endpoint,
+            ingest_endpoint,
             credentials,
             timeout: global.timeout,
             is_verbose: global.verbose,
@@ -78,8 +80,10 @@ impl Client {
     /// Shows the grpcurl command for a call, where that was asked for.
     pub(crate) fn explain(&self, method: &str, caller: Caller, request: &Value) {
         if self.is_verbose {
+            let writes = ["IngestService/", "CatalogService/"];
+            let is_write = writes.iter().any(|service| method.contains(service));
             crate::output::complain(&grpcurl::command(
-                &self.endpoint,
+                if is_write { &self.ingest_endpoint } else { &self.endpoint },
                 method,
                 request,
                 &self.credentials.how_to_get(caller),
