@@ -13,7 +13,7 @@ use nautilus_types::{Class, Offset};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::world::{P0, P1, append, config, new_log, own, read_all, until};
+use crate::world::{Beside, P0, P1, append, config, new_log, own, read_all, until};
 
 /// Gives up sooner than an operator would, so that tests end.
 fn impatient(kafka: &Kafka) -> KafkaConfig {
@@ -134,7 +134,7 @@ async fn a_frozen_broker_is_said_in_time_and_forgiven() {
     read_all(&log, Offset(0)).await.expect("read");
     let waiting = {
         let log = Arc::clone(&log);
-        tokio::spawn(async move { log.wait_beyond(P0, next).await })
+        Beside::start(async move { log.wait_beyond(P0, next).await })
     };
 
     kafka.freeze();
@@ -166,7 +166,7 @@ async fn a_frozen_broker_is_said_in_time_and_forgiven() {
     let after = async || log.append(P0, Bytes::from_static(b"after")).await;
     let after = until(after, Result::is_ok).await.expect("appended");
     assert!(after >= next);
-    let woken = tokio::time::timeout(patience, waiting).await.expect("in time").expect("ran");
+    let woken = tokio::time::timeout(patience, waiting.end()).await.expect("in time");
     assert!(woken.expect("woken by data") > next);
     let all = read_all(&log, Offset(0)).await.expect("read");
     for (offset, text) in &acknowledged {
@@ -216,9 +216,9 @@ async fn closing_ends_without_a_broker() {
     kafka.kill();
     let late = {
         let log = Arc::clone(&log);
-        tokio::spawn(async move { log.append(P0, Bytes::from_static(b"late")).await })
+        Beside::start(async move { log.append(P0, Bytes::from_static(b"late")).await })
     };
     let closed = tokio::time::timeout(Duration::from_secs(60), log.close()).await;
     closed.expect("in time").expect("closed");
-    late.await.expect("ran").expect_err("nobody took it");
+    late.end().await.expect_err("nobody took it");
 }

@@ -12,7 +12,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-use crate::world::{P0, append, open, read_all, texts, until};
+use crate::world::{Beside, P0, append, open, read_all, texts, until};
 
 const TOPIC: &str = "mutations";
 const BROKERS: i32 = 3;
@@ -38,7 +38,7 @@ async fn a_change_of_leader_is_not_noticed() {
     let log = Arc::new(open(&config).await);
     let reader = {
         let log = Arc::clone(&log);
-        tokio::spawn(async move {
+        Beside::start(async move {
             let (mut next, mut seen) = (Offset(0), Vec::new());
             while seen.len() < 60 {
                 let records = match log.read(P0, next, 1 << 16).await {
@@ -67,8 +67,8 @@ async fn a_change_of_leader_is_not_noticed() {
         append(&log, &text).await;
         sent.push(text);
     }
-    let seen = tokio::time::timeout(Duration::from_secs(60), reader).await;
-    assert_eq!(seen.expect("in time").expect("ran"), sent);
+    let seen = tokio::time::timeout(Duration::from_secs(60), reader.end()).await;
+    assert_eq!(seen.expect("in time"), sent);
     log.close().await.expect("closed");
 }
 

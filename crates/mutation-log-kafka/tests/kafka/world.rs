@@ -1,5 +1,6 @@
 //! A Kafka for all tests that do it no harm, topics on it, and a way to reach under the log.
 
+use std::future::Future;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use nautilus_types::{LogGeneration, Offset, PartitionId};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
+use tokio::task::{AbortHandle, JoinSet};
 
 pub(crate) const P0: PartitionId = PartitionId(0);
 pub(crate) const P1: PartitionId = PartitionId(1);
@@ -128,4 +130,27 @@ pub(crate) async fn until<T: std::fmt::Debug>(
         }
     };
     tokio::time::timeout(Duration::from_secs(60), wait).await.expect("it came to be in time")
+}
+
+/// Something that happens beside a test; it ends with the test.
+pub(crate) struct Beside<T> {
+    tasks: JoinSet<T>,
+    handle: AbortHandle,
+}
+
+impl<T: Send + 'static> Beside<T> {
+    pub(crate) fn start(work: impl Future<Output = T> + Send + 'static) -> Self {
+        let mut tasks = JoinSet::new();
+        let handle = tasks.spawn(work);
+        Self { tasks, handle }
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+
+    /// Its end.
+    pub(crate) async fn end(mut self) -> T {
+        self.tasks.join_next().await.expect("one").expect("ran")
+    }
 }
