@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// For all of the process: with `override`, RocksDB's C++ allocates from it too (docs/adr/2026-11-22-allocator.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     nautilus_cli::run()
 }
