@@ -178,7 +178,10 @@ impl RoutingTable {
                 };
                 self.replicas.entry(replica.partition).or_default().push(Arc::new(replica));
             }
-            Record::Coordinator(group, _) => {
+            Record::Coordinator(group, _)
+            | Record::Cordon(group, _)
+            | Record::Move(group, _)
+            | Record::Standing(group, _) => {
                 self.group(group);
             }
             Record::Decision(group, decision) => {

@@ -24,14 +24,7 @@ fn replica(partition: u32, name: &str, epoch: u64, state: ReplicaState) -> layou
 }
 
 fn entry(record: &Record, at: u64) -> Entry {
-    let value = match record {
-        Record::Leaf(_, value) => value.encode(),
-        Record::Assignment(_, value) => value.encode(),
-        Record::Replica(_, value) => value.encode(),
-        Record::Coordinator(_, value) => value.encode(),
-        Record::Decision(_, value) => value.encode(),
-    };
-    let (key, value) = (record.key().to_string(), value.expect("valid"));
+    let (key, value) = (record.key().to_string(), record.encode().expect("valid"));
     Entry { key, value, modified: Revision(at), lease: None }
 }
 
@@ -81,6 +74,7 @@ fn only_what_serves_is_routable_and_draining_comes_last() {
                 owner: Holder { leaf: leaf("two"), epoch: Epoch(7) },
                 retiring: None,
                 reason: "LEAF_LOST".into(),
+                is_pinned: false,
             },
         ),
     ]);
