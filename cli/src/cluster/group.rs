@@ -61,6 +61,8 @@ impl ReplicaGroup {
             replica_group: name.to_owned(),
             partitions: plan.map.partitions,
             gather_time: HumanDuration(GATHER_TIME),
+            // All leaves are of one process, and go together: there is nobody to spare.
+            spare_percent: 0,
             ..plan.settings.roles.coordinator.clone()
         };
         let (registry, clock) = (Arc::clone(&plan.ports.registry), plan.ports.clock.clone());
