@@ -4,22 +4,35 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps run test check fmt fmt-check clippy deny tidy
+.PHONY: help deps test-deps run test chaos cluster-up cluster-down check fmt fmt-check clippy deny tidy lint-deploy
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Install what a build needs (apt and root), or name what is missing
 	@scripts/deps.sh
+
+test-deps: ## Install the services that tests start (apt and root), or name what is missing
+	@scripts/test-deps.sh
 
 run: deps ## Build, start everything, feed a folder, search it. DOCS="dir ..." PORT=7700 DATA_DIR=.nautilus ONCE=1
 	cargo build --release --locked -p nautilus-cli
 	@scripts/run.sh
 
-test: deps ## Run all tests and say how many ran
+test: deps test-deps ## Run all tests and say how many ran
 	@scripts/test.sh
 
-check: deps fmt-check clippy deny tidy ## What CI runs beside the tests: fmt, clippy, deny, tidy
+chaos: deps test-deps ## Faults against a real cluster under load, the set that fits CI
+	cargo build --release --locked -p nautilus-cli -p nautilus-integration-tests --bins
+	$${CARGO_TARGET_DIR:-target}/release/nautilus-chaos all
+
+cluster-up: deps test-deps ## Start a real cluster of processes on this machine. CLUSTER_DIR=.cluster
+	@scripts/cluster.sh up
+
+cluster-down: ## Stop it
+	@scripts/cluster.sh down
+
+check: deps fmt-check clippy deny tidy lint-deploy ## What CI runs beside the tests: fmt, clippy, deny, tidy, lint-deploy
 
 fmt: ## Format the code
 	cargo fmt --all
@@ -35,3 +48,6 @@ deny: ## Check licences, sources and bans of dependencies; advisories where a da
 
 tidy: ## Check links, the crate map, lints, ignored tests and file lengths
 	@scripts/tidy.sh
+
+lint-deploy: ## Check deploy/ with the linters that are here, and name the others
+	@scripts/lint-deploy.sh

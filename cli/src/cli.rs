@@ -6,7 +6,10 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::config::ConfigCommand;
+use crate::commands::init::InitArgs;
 use crate::commands::{completion, doc, namespace, search, status, suggest, user};
+use crate::serve::{ConfigArgs, IndexBuilderCommand};
 use crate::{dev, feed};
 
 /// Address of a `nautilus dev` that was not told another one.
@@ -44,6 +47,10 @@ pub(crate) struct Global {
     /// directory, else 127.0.0.1:7700]
     #[arg(long, global = true, value_name = "ADDR", env = "NAUTILUS_ENDPOINT")]
     pub(crate) endpoint: Option<String>,
+
+    /// Where to write, if that is elsewhere [default: what stands in the data directory, else as --endpoint]
+    #[arg(long, global = true, value_name = "ADDR", env = "NAUTILUS_INGEST_ENDPOINT")]
+    pub(crate) ingest_endpoint: Option<String>,
 
     /// Folder of a `nautilus dev`: its endpoint, its keys, its data
     #[arg(
@@ -113,6 +120,28 @@ pub(crate) enum OutputFormat {
 pub(crate) enum Command {
     /// Start everything on this machine, in one process
     Dev(dev::DevArgs),
+    /// Serve partitions of a replica group
+    #[command(after_help = "Example:\n  nautilus leaf --config cluster.toml --set leaf.name=a-1")]
+    Leaf(ConfigArgs),
+    /// Fan searches out to leaves
+    #[command(after_help = "Example:\n  nautilus root --config cluster.toml")]
+    Root(ConfigArgs),
+    /// Give the partitions of a replica group to its leaves
+    #[command(
+        after_help = "Example:\n  nautilus coordinator --config cluster.toml --set coordinator.replica_group=a"
+    )]
+    Coordinator(ConfigArgs),
+    /// Answer searches: scope, ranking, access
+    #[command(after_help = "Example:\n  nautilus merger --config cluster.toml")]
+    Merger(ConfigArgs),
+    /// Take documents in
+    #[command(subcommand)]
+    Indexbuilder(IndexBuilderCommand),
+    /// Make what a new cluster needs: keys, topic, tables
+    Init(InitArgs),
+    /// Check or print the configuration of a process
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Index a folder, files, or lines of JSON
     Feed(feed::FeedArgs),
     /// Find documents

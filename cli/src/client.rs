@@ -28,7 +28,9 @@ const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 #[derive(Clone)]
 pub(crate) struct Client {
     channel: Channel,
+    ingest: Channel,
     endpoint: String,
+    ingest_endpoint: String,
     credentials: Credentials,
     timeout: Duration,
     is_verbose: bool,
@@ -41,19 +43,19 @@ impl Client {
         let endpoint = location::endpoint(global)?;
         let clock = Clock::system();
         let credentials = Credentials::of(global, clock.clone());
-        let channel = Endpoint::from_shared(format!("http://{endpoint}"))
-            .map_err(|_| Failure::usage(format!("{endpoint:?} is not an endpoint")))?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            // Batches of documents are large: the default window of 64 KiB would stall them.
-            .initial_stream_window_size(4 * 1024 * 1024)
-            .initial_connection_window_size(16 * 1024 * 1024)
-            .connect()
-            .await
-            .map_err(|_| nothing_listens(&endpoint, global))?;
+        let ingest_endpoint = location::ingest_endpoint(global)?;
+        let connected = transport(&endpoint)?.connect().await;
+        let channel = connected.map_err(|_| nothing_listens(&endpoint, global))?;
+        let ingest = match ingest_endpoint == endpoint {
+            true => channel.clone(),
+            // Most commands never write.
+            false => transport(&ingest_endpoint)?.connect_lazy(),
+        };
         Ok(Self {
             channel,
+            ingest,
             endpoint,
+            ingest_endpoint,
             credentials,
             timeout: global.timeout,
             is_verbose: global.verbose,
@@ -78,8 +80,10 @@ impl Client {
     /// Shows the grpcurl command for a call, where that was asked for.
     pub(crate) fn explain(&self, method: &str, caller: Caller, request: &Value) {
         if self.is_verbose {
+            let writes = ["IngestService/", "CatalogService/"];
+            let is_write = writes.iter().any(|service| method.contains(service));
             crate::output::complain(&grpcurl::command(
-                &self.endpoint,
+                if is_write { &self.ingest_endpoint } else { &self.endpoint },
                 method,
                 request,
                 &self.credentials.how_to_get(caller),
@@ -94,18 +98,28 @@ impl Client {
 
     /// Writing documents.
     pub(crate) fn ingest(&self) -> IngestServiceClient<Channel> {
-        IngestServiceClient::new(self.channel.clone())
+        IngestServiceClient::new(self.ingest.clone())
     }
 
     /// Users, namespaces and members.
     pub(crate) fn catalog(&self) -> CatalogServiceClient<Channel> {
-        CatalogServiceClient::new(self.channel.clone())
+        CatalogServiceClient::new(self.ingest.clone())
     }
 
     /// The state of the cluster.
     pub(crate) fn cluster(&self) -> ClusterServiceClient<Channel> {
         ClusterServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
+}
+
+fn transport(endpoint: &str) -> anyhow::Result<Endpoint> {
+    Ok(Endpoint::from_shared(format!("http://{endpoint}"))
+        .map_err(|_| Failure::usage(format!("{endpoint:?} is not an endpoint")))?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        // Batches of documents are large: the default window of 64 KiB would stall them.
+        .initial_stream_window_size(4 * 1024 * 1024)
+        .initial_connection_window_size(16 * 1024 * 1024))
 }
 
 fn nothing_listens(endpoint: &str, global: &Global) -> Failure {

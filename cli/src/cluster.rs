@@ -209,7 +209,7 @@ impl Cluster {
             authenticator: Arc::new(ports.issuer.authenticator()),
             signer,
             token_key: Arc::clone(&ports.token_key),
-            root: root.clone(),
+            roots: vec![root.clone()],
         };
         let roles = &self.settings.roles;
         let config =
@@ -221,7 +221,7 @@ impl Cluster {
             log: Arc::clone(&ports.log),
             authenticator: Arc::new(ports.issuer.authenticator()),
             token_key: Arc::clone(&ports.token_key),
-            root: Some(root),
+            roots: vec![root],
         };
         let config =
             roles.indexbuilder.clone().validate().context("configure the index builder")?;
@@ -232,6 +232,8 @@ impl Cluster {
         let server = builder
             .mount(server)
             .reflection(&[nautilus_proto::FILE_DESCRIPTOR_SET])
+            // Who started it was asked before.
+            .plaintext_beyond_loopback(true)
             .bind(self.settings.listen)
             .await?;
         let registry = Arc::new(self.registry(&merger, &builder));

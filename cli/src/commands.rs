@@ -1,7 +1,9 @@
 //! One module for each command; none of them decides anything, they ask and show.
 
 pub(crate) mod completion;
+pub(crate) mod config;
 pub(crate) mod doc;
+pub(crate) mod init;
 pub(crate) mod namespace;
 pub(crate) mod search;
 pub(crate) mod status;
@@ -13,6 +15,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::cli::{Cli, Command};
+use crate::serve::{self, IndexBuilderCommand, Role};
 use crate::{dev, feed, output};
 
 /// Does what was asked for.
@@ -20,6 +23,15 @@ pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let global = cli.global;
     match cli.command {
         Command::Dev(args) => dev::run(&global, args).await?,
+        Command::Leaf(args) => serve::run(&global, Role::Leaf, &args).await?,
+        Command::Root(args) => serve::run(&global, Role::Root, &args).await?,
+        Command::Coordinator(args) => serve::run(&global, Role::Coordinator, &args).await?,
+        Command::Merger(args) => serve::run(&global, Role::Merger, &args).await?,
+        Command::Indexbuilder(IndexBuilderCommand::Serve(args)) => {
+            serve::run(&global, Role::IndexBuilder, &args).await?;
+        }
+        Command::Init(args) => init::run(&global, &args).await?,
+        Command::Config(command) => config::run(&global, &command)?,
         Command::Feed(args) => return feed::run(&global, args).await,
         Command::Search(args) => search::run(&global, args).await?,
         Command::Suggest(args) => suggest::run(&global, args).await?,

@@ -10,7 +10,6 @@
 //! ```
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -23,9 +22,10 @@ use nautilus_types::Class;
 use serde_json::json;
 
 use crate::cli::Global;
-use crate::cluster::{Cluster, DataDir, Ports, Roles, Settings};
+use crate::cluster::{Cluster, DataDir, Ports, Settings};
 use crate::exit::Failure;
 use crate::output;
+use crate::serve::ConfigArgs;
 
 /// The most partitions a consistency token can name.
 const PARTITIONS_MAX: i64 = 256;
@@ -65,9 +65,8 @@ pub(crate) struct DevArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
     leaves: u32,
 
-    /// Settings of the roles: a TOML file with sections such as [leaf] and [merger]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
 
     /// Listen on an address that other machines reach, without encryption
     #[arg(long)]
@@ -113,7 +112,10 @@ pub(crate) async fn run(global: &Global, args: DevArgs) -> anyhow::Result<()> {
 
 async fn serve(global: &Global, args: &DevArgs, admin_listen: SocketAddr) -> anyhow::Result<()> {
     let data_dir = DataDir::open(&global.data_dir)?;
-    let (ports, grant_signer) = Ports::open(&data_dir, args.partitions).await?;
+    let config = args.config.load().context("read the configuration")?;
+    let backends = config.backends();
+    let (ports, grant_signer) =
+        Ports::open_on(&data_dir, args.partitions, &backends, &config.cluster).await?;
     // From here on a signal asks to stop rather than kills.
     let shutdown = CancellationToken::new();
     let mut signals = TaskGroup::new(&shutdown);
@@ -125,7 +127,7 @@ async fn serve(global: &Global, args: &DevArgs, admin_listen: SocketAddr) -> any
         admin_listen,
         groups: args.groups,
         leaves_per_group: args.leaves,
-        roles: Roles::load(args.config.as_deref())?,
+        roles: config.roles(),
     };
     let mut cluster = Cluster::start(data_dir, ports, grant_signer, settings).await?;
     tokio::select! {

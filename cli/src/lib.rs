@@ -2,17 +2,21 @@
 //!
 //! ```text
 //! arguments ─► cli ─┬► dev       opens the data directory and starts a cluster: all roles
+//!                   ├► leaf, root, … one role as a process of its own, on services
 //!                   ├► feed      folder ─► text ─► batches ─► ingest.v1
 //!                   └► commands  search, doc, namespace, user, status ─► client ─► gRPC
 //! ```
 //!
-//! Not here: anything a role decides. Every command but `dev` only speaks the public API, with a
-//! token it was given or mints with the development issuer's key of the data directory.
+//! Not here: anything a role decides. `init` and `config` read the configuration of processes; every other command
+//! that starts no role only speaks the public API, with a token it was given or mints with the development
+//! issuer's key of the data directory.
 
+pub mod backends;
 mod cli;
 mod client;
 pub mod cluster;
 mod commands;
+pub mod config;
 mod credentials;
 mod dev;
 mod exit;
@@ -21,6 +25,7 @@ mod format;
 mod grpcurl;
 mod location;
 mod output;
+mod serve;
 mod wire_json;
 
 use std::process::ExitCode;

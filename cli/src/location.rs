@@ -14,6 +14,11 @@ pub(crate) fn endpoint_file(data_dir: &Path) -> PathBuf {
     data_dir.join("endpoint")
 }
 
+/// The file that holds the address of the index builder, where that is not the same.
+pub(crate) fn ingest_endpoint_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("ingest-endpoint")
+}
+
 /// The folder in the data directory that holds the development issuer's key.
 pub(crate) fn identity_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("identity")
@@ -23,9 +28,29 @@ pub(crate) fn identity_dir(data_dir: &Path) -> PathBuf {
 pub(crate) fn endpoint(global: &Global) -> anyhow::Result<String> {
     let text = match &global.endpoint {
         Some(given) => given.clone(),
-        None => written(&global.data_dir)?.unwrap_or_else(|| ENDPOINT_DEFAULT.to_owned()),
+        None => {
+            let written = written(endpoint_file(&global.data_dir))?;
+            written.unwrap_or_else(|| ENDPOINT_DEFAULT.to_owned())
+        }
     };
-    let address = text.strip_prefix("http://").unwrap_or(&text).trim_end_matches('/');
+    checked(&text)
+}
+
+/// Host and port to write to.
+pub(crate) fn ingest_endpoint(global: &Global) -> anyhow::Result<String> {
+    let written = || match global.endpoint {
+        // The address in the folder may be of another cluster.
+        Some(_) => Ok(None),
+        None => written(ingest_endpoint_file(&global.data_dir)),
+    };
+    match global.ingest_endpoint.clone().map_or_else(written, |given| Ok(Some(given)))? {
+        Some(text) => checked(&text),
+        None => endpoint(global),
+    }
+}
+
+fn checked(text: &str) -> anyhow::Result<String> {
+    let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
     if address.is_empty() || address.contains('/') {
         return Err(Failure::usage(format!(
             "{text:?} is not an endpoint; one looks like {ENDPOINT_DEFAULT}"
@@ -40,8 +65,7 @@ pub(crate) fn is_known(global: &Global) -> bool {
     global.endpoint.is_some() || endpoint_file(&global.data_dir).exists()
 }
 
-fn written(data_dir: &Path) -> anyhow::Result<Option<String>> {
-    let file = endpoint_file(data_dir);
+fn written(file: PathBuf) -> anyhow::Result<Option<String>> {
     match fs::read_to_string(&file) {
         Ok(text) => Ok(Some(text.trim().to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

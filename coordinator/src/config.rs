@@ -5,13 +5,13 @@ use std::time::Duration;
 use nautilus_registry::layout::{CoordinatorName, GroupName};
 use nautilus_service::config::HumanDuration;
 use nautilus_types::SLOT_COUNT;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::CoordinatorError;
 use crate::plan::{Patience, Wanted};
 
 /// The `[coordinator]` section as it is written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawConfig {
     /// Its name in the registry and in logs.

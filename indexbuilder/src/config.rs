@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use nautilus_service::config::{ByteSize, HumanDuration};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::IndexBuilderError;
 use crate::ingest::BATCH_BYTES_MAX;
 
 /// The `[indexbuilder]` section as it is written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawConfig {
     /// All batches being written at one time, together.

@@ -38,8 +38,8 @@ pub struct Parts {
     pub authenticator: Arc<dyn Authenticator>,
     /// Seals consistency and page tokens; searches open the former with the same key.
     pub token_key: Arc<TokenKey>,
-    /// The connection to a root, which says how far the replicas are; without it nothing is held back.
-    pub root: Option<Channel>,
+    /// Connections to roots, of which one at a time says how far the replicas are; without any nothing is held back.
+    pub roots: Vec<Channel>,
 }
 
 /// The ingest gateway with the accounts beside it.
@@ -50,7 +50,7 @@ pub struct IndexBuilder {
     deletions: Arc<Deletions>,
     deletion_interval: Duration,
     pressure: Arc<Pressure>,
-    root: Option<Channel>,
+    roots: Vec<Channel>,
     clock: Clock,
 }
 
@@ -58,7 +58,7 @@ impl IndexBuilder {
     /// Puts the role together. Partitions are those of the log.
     #[must_use]
     pub fn build(config: Config, parts: Parts, clock: Clock) -> Self {
-        let Parts { catalog, log, authenticator, token_key, root } = parts;
+        let Parts { catalog, log, authenticator, token_key, roots } = parts;
         let map = PartitionMap::divided(log.identity().partitions);
         let deletions =
             Arc::new(Deletions::new(Arc::clone(&catalog), Arc::clone(&log), map, clock.clone()));
@@ -93,7 +93,7 @@ impl IndexBuilder {
             deletions,
             deletion_interval: config.deletion_interval,
             pressure,
-            root,
+            roots,
             clock,
         }
     }
@@ -127,10 +127,8 @@ impl IndexBuilder {
     pub async fn run(&self, stop: CancellationToken) {
         let deletions = self.deletions.run(self.deletion_interval, stop.clone());
         let replicas = async {
-            if let Some(root) = &self.root {
-                let (pressure, clock) = (Arc::clone(&self.pressure), self.clock.clone());
-                replicas::follow(root.clone(), pressure, clock, stop).await;
-            }
+            let (pressure, clock) = (Arc::clone(&self.pressure), self.clock.clone());
+            replicas::follow(self.roots.clone(), pressure, clock, stop).await;
         };
         tokio::join!(deletions, replicas);
     }

@@ -17,7 +17,7 @@ use prost::Message as _;
 use crate::caller::Caller;
 use crate::error::append_failure;
 use crate::in_flight::InFlight;
-use crate::metrics::{Limit, Metrics, Outcome};
+use crate::metrics::{Limit, Metrics, Outcome, UnderWay};
 use crate::pressure::Pressure;
 use crate::record::Origin;
 use crate::rights::{Writable, writable};
@@ -49,6 +49,11 @@ struct Batch {
 }
 
 impl Ingest {
+    /// Notes that a batch is under way, until the guard is gone.
+    pub(crate) fn begin(&self) -> UnderWay {
+        self.metrics.begin()
+    }
+
     /// Answers once every write is durable or refused. Dropping it leaves the outcome of what was
     /// being appended unknown.
     pub(crate) async fn write(

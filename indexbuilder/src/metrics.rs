@@ -30,6 +30,7 @@ pub(crate) struct Metrics {
     pub(crate) rejected: Family<Limit, Counter>,
     pub(crate) append_seconds: Histogram,
     pub(crate) lag_records: Gauge<u64, AtomicU64>,
+    in_flight: Gauge,
 }
 
 impl Metrics {
@@ -40,7 +41,14 @@ impl Metrics {
             // 0.5 ms to 4 s: from a warm disk cache to a disk in trouble.
             append_seconds: Histogram::new(exponential_buckets(0.000_5, 2.0, 14)),
             lag_records: Gauge::default(),
+            in_flight: Gauge::default(),
         }
+    }
+
+    /// One batch more is under way until the guard is gone.
+    pub(crate) fn begin(&self) -> UnderWay {
+        self.in_flight.inc();
+        UnderWay(self.in_flight.clone())
     }
 
     pub(crate) fn register(&self, registry: &mut Registry) {
@@ -58,5 +66,17 @@ impl Metrics {
             "Records waiting to become searchable in the slowest replica group, of the partition where most do",
             self.lag_records.clone(),
         );
+        ingest.register("inflight", "Batches under way", self.in_flight.clone());
+    }
+}
+
+/// A batch under way.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct UnderWay(Gauge);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

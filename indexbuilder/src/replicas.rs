@@ -17,20 +17,21 @@ use crate::pressure::Pressure;
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
-/// Keeps `pressure` up to date until `stop`. While the root is away the news gets old, and then holds nothing up.
+/// Keeps `pressure` up to date until `stop`, by one root as long as it is there. While all are away the news gets
+/// old, and then holds nothing up.
 pub(crate) async fn follow(
-    root: Channel,
+    roots: Vec<Channel>,
     pressure: Arc<Pressure>,
     clock: Clock,
     stop: CancellationToken,
 ) {
     let mut pause = RETRY_FIRST;
     let mut is_away = false;
-    loop {
+    for root in roots.iter().cycle() {
         let mut heard = false;
         let ended = tokio::select! {
             () = stop.cancelled() => return,
-            ended = listen(&root, &pressure, &clock, &mut heard) => ended,
+            ended = listen(root, &pressure, &clock, &mut heard) => ended,
         };
         if heard {
             (pause, is_away) = (RETRY_FIRST, false);

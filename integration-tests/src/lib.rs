@@ -14,10 +14,13 @@
 //! Not here: tests of one library, which are beside it.
 
 pub mod acks;
+pub mod chaos;
 pub mod checks;
 pub mod client;
+pub mod cluster;
 pub mod corpus;
 pub mod feed;
+pub mod load;
 pub mod machine;
 pub mod namespaces;
 pub mod power_cut;

@@ -7,12 +7,12 @@ use std::time::Duration;
 use nautilus_registry::layout::{GroupName, LeafName};
 use nautilus_service::config::{ByteSize, HumanDuration};
 use nautilus_types::{PartitionMap, SLOT_COUNT};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::LeafError;
 
 /// The `[leaf]` section as it is written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawConfig {
     /// Its name in the registry, in labels and in logs; unique in its replica group.

@@ -178,13 +178,18 @@ impl Leaf {
 
     /// Takes the address for this leaf alone; [`BoundServer::serve`] then runs it until it is told to stop.
     pub async fn bind(self: Arc<Self>, address: SocketAddr) -> Result<BoundServer, ServerError> {
+        self.server().bind(address).await
+    }
+
+    /// A server of its own that has no address yet.
+    pub fn server(self: Arc<Self>) -> GrpcServer {
         let clock = self.shared.clock.clone();
         let usual = ServerSettings::default();
         let deadlines = usual.deadlines.clone();
         let stream = "/nautilus.leaf.v1.LeafService/WatchStatus";
         let settings =
             ServerSettings { deadlines: deadlines.with(stream, DeadlinePolicy::STREAM), ..usual };
-        GrpcServer::new("leaf", settings, clock).service(LeafGrpc::server(self)).bind(address).await
+        GrpcServer::new("leaf", settings, clock).service(LeafGrpc::server(self))
     }
 
     /// Cancelled once the leaf is told to stop.

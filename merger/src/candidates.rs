@@ -17,7 +17,7 @@ use crate::consistency::to_proto;
 use crate::coverage::{Asked, Coverage};
 use crate::error::PageTokenProblem;
 use crate::rank::{Namespace, Order};
-use crate::root_client::{RootError, call};
+use crate::root_client::{Root, RootError};
 use crate::scope::{asked, to_ref};
 use crate::search::Run;
 use crate::stopwatch::micros;
@@ -185,9 +185,9 @@ impl Run<'_> {
             changed_before: to_proto(&changed_before),
             explain: self.wish.explains,
         };
-        let mut client = core.root.clone();
         let deadline = self.candidates_deadline();
-        let sent = call(&core.clock, deadline, message, |message| client.search(message)).await;
+        let send = |mut root: Root, message| async move { root.search(message).await };
+        let sent = core.roots.call(&core.clock, deadline, message, send).await;
         self.track.watch.lap("root");
         let response = sent.map_err(|error| self.min.blame(error))?;
         self.track.answered(asked.len(), &response);

@@ -8,7 +8,7 @@ use nautilus_identity::LogIdentity;
 use nautilus_query::QueryLimits;
 use nautilus_service::config::HumanDuration;
 use nautilus_types::{PartitionMap, SLOT_COUNT};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::MergerError;
 
@@ -16,7 +16,7 @@ use crate::MergerError;
 const CANDIDATES_MAX: u32 = 1_000;
 
 /// The `[merger]` section as it is written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawConfig {
     /// How many partitions there are.

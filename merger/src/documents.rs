@@ -20,7 +20,7 @@ use crate::fetch::{Fetched, Parts, RootOrGrant, Source};
 use crate::merger::Core;
 use crate::page_token::{self, PageEnd};
 use crate::rank::Namespace;
-use crate::root_client::{RootError, call};
+use crate::root_client::{Root, RootError};
 use crate::scope::{asked, parse_name, to_ref};
 use crate::wish::page_size;
 
@@ -99,8 +99,8 @@ impl Core {
             latest: request.latest,
             min_offsets: to_proto(&asked),
         };
-        let mut client = self.root.clone();
-        let sent = call(&self.clock, deadline, message, |message| client.list(message)).await;
+        let send = |mut root: Root, message| async move { root.list(message).await };
+        let sent = self.roots.call(&self.clock, deadline, message, send).await;
         let answer = sent.map_err(|error| min.blame(error))?;
         let coverage = Coverage::of(&asked, [answer.label.as_ref()], &[]);
         let coverage = coverage.map_err(RootError::Coverage)?;

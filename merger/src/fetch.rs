@@ -17,7 +17,7 @@ use crate::consistency::to_proto;
 use crate::coverage::Asked;
 use crate::merger::Core;
 use crate::rank::Namespace;
-use crate::root_client::{RootError, call};
+use crate::root_client::{Root, RootError};
 use crate::scope::to_ref;
 
 /// Documents fetched in one call. The largest a document can be (256 KiB of text, 72 KiB of the
@@ -90,8 +90,8 @@ impl Core {
             replica_group: from.replica_group.to_owned(),
             highlight: parts.highlight.map(query_to_proto),
         };
-        let mut root = self.root.clone();
-        let response = call(&self.clock, deadline, message, |message| root.fetch(message)).await;
+        let send = |mut root: Root, message| async move { root.fetch(message).await };
+        let response = self.roots.call(&self.clock, deadline, message, send).await;
         self.sorted_out(keys, response.map_err(RootOrGrant::Root)?)
     }
 

@@ -33,6 +33,7 @@ impl SearchService for MergerGrpc {
     ) -> Result<Response<SearchResponse>, Status> {
         let deadline = self.core.deadline_of(&request);
         let (metadata, _, message) = request.into_parts();
+        let _under_way = self.core.metrics.begin();
         Ok(self.core.search(&metadata, message, deadline).await.map(Response::new)?)
     }
 
@@ -42,6 +43,7 @@ impl SearchService for MergerGrpc {
     ) -> Result<Response<SuggestResponse>, Status> {
         let deadline = self.core.deadline_of(&request);
         let (metadata, _, message) = request.into_parts();
+        let _under_way = self.core.metrics.begin();
         Ok(self.core.suggest(&metadata, message, deadline).await.map(Response::new)?)
     }
 
@@ -51,6 +53,7 @@ impl SearchService for MergerGrpc {
     ) -> Result<Response<GetDocumentResponse>, Status> {
         let deadline = self.core.deadline_of(&request);
         let (metadata, _, message) = request.into_parts();
+        let _under_way = self.core.metrics.begin();
         Ok(self.core.get_document(&metadata, message, deadline).await.map(Response::new)?)
     }
 
@@ -60,6 +63,7 @@ impl SearchService for MergerGrpc {
     ) -> Result<Response<ListDocumentsResponse>, Status> {
         let deadline = self.core.deadline_of(&request);
         let (metadata, _, message) = request.into_parts();
+        let _under_way = self.core.metrics.begin();
         Ok(self.core.list_documents(&metadata, message, deadline).await.map(Response::new)?)
     }
 }
@@ -71,6 +75,7 @@ impl ClusterService for MergerGrpc {
         request: Request<GetStatusRequest>,
     ) -> Result<Response<GetStatusResponse>, Status> {
         let deadline = self.core.deadline_of(&request);
+        let _under_way = self.core.metrics.begin();
         Ok(self.core.status(request.metadata(), deadline).await.map(Response::new)?)
     }
 }

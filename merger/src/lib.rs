@@ -31,6 +31,7 @@ mod page;
 mod page_token;
 pub mod rank;
 mod root_client;
+mod roots;
 mod scope;
 mod search;
 mod search_token;

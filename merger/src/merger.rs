@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 use crate::Config;
 use crate::grpc::MergerGrpc;
 use crate::metrics::{Counts, Metrics};
-use crate::root_client::Root;
+use crate::roots::Roots;
 
 /// What a root may answer with in one message: candidates of many partitions.
 const ROOT_ANSWER: MessageLimits = MessageLimits::INTERNAL.of_client();
@@ -31,8 +31,8 @@ pub struct Parts {
     pub signer: GrantSigner,
     /// Seals tokens; the ingest side has the same key.
     pub token_key: Arc<TokenKey>,
-    /// The connection to the root.
-    pub root: Channel,
+    /// A connection to each root.
+    pub roots: Vec<Channel>,
 }
 
 /// A merger: stateless but for its counters.
@@ -47,7 +47,7 @@ pub(crate) struct Core {
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) signer: GrantSigner,
     pub(crate) token_key: Arc<TokenKey>,
-    pub(crate) root: Root,
+    pub(crate) roots: Roots,
     pub(crate) clock: Clock,
     pub(crate) analyzer: Analyzer,
     pub(crate) metrics: Metrics,
@@ -57,14 +57,15 @@ impl Merger {
     /// Makes a merger.
     #[must_use]
     pub fn build(config: Config, parts: Parts, clock: Clock) -> Self {
-        let root = with_message_limits!(RootServiceClient::new(parts.root), ROOT_ANSWER);
+        let client = |root| with_message_limits!(RootServiceClient::new(root), ROOT_ANSWER);
+        let roots = Roots::new(parts.roots.into_iter().map(client).collect());
         let core = Core {
             config,
             catalog: parts.catalog,
             authenticator: parts.authenticator,
             signer: parts.signer,
             token_key: parts.token_key,
-            root,
+            roots,
             clock,
             analyzer: Analyzer::new(),
             metrics: Metrics::default(),

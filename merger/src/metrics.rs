@@ -6,6 +6,7 @@ use nautilus_types::Class;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -49,6 +50,7 @@ pub(crate) struct Metrics {
     searches: Durations<Outcome>,
     suggestions: Durations<Outcome>,
     stages: Durations<Stage>,
+    in_flight: Gauge,
     answered: Counter,
     pub(crate) relaxed: Counter,
     pub(crate) truncated: Counter,
@@ -64,6 +66,7 @@ impl Default for Metrics {
             searches: Family::new_with_constructor(histogram),
             suggestions: Family::new_with_constructor(histogram),
             stages: Family::new_with_constructor(histogram),
+            in_flight: Gauge::default(),
             answered: Counter::default(),
             relaxed: Counter::default(),
             truncated: Counter::default(),
@@ -91,6 +94,7 @@ impl Metrics {
             "Time of the stages of searches",
             self.stages.clone(),
         );
+        registry.register("nautilus_merger_inflight", "Requests under way", self.in_flight.clone());
         for (name, help, counter) in [
             ("relaxed", "Searches that went on with any word", &self.relaxed),
             ("truncated", "Searches whose time budget ended early", &self.truncated),
@@ -111,6 +115,13 @@ impl Metrics {
             slow: self.slow.get(),
             acl_dropped_hits: self.acl_dropped_hits.get(),
         }
+    }
+
+    /// One request more is under way until the guard is gone: it goes with the work, also where the caller
+    /// goes away or the time ends.
+    pub(crate) fn begin(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
     }
 
     /// A search took this long in all, and in each of its stages; `failure` is none of an answer.
@@ -135,6 +146,17 @@ impl Metrics {
     pub(crate) fn suggested(&self, failure: Option<Class>, total: Duration) {
         let outcome = Outcome { outcome: outcome_name(failure) };
         self.suggestions.get_or_create(&outcome).observe(total.as_secs_f64());
+    }
+}
+
+/// A request under way.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -174,6 +196,8 @@ mod tests {
         metrics.searched(Some(Class::Deadline), Duration::from_secs(1), &[]);
         metrics.suggested(None, Duration::from_millis(1));
         inc_if(&metrics.relaxed, true);
+        let (_under_way, ended) = (metrics.begin(), metrics.begin());
+        drop(ended);
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         let mut text = String::new();
@@ -186,6 +210,7 @@ mod tests {
             "nautilus_merger_relaxed_total 1",
             "nautilus_merger_acl_dropped_hits_total 0",
             "nautilus_merger_slow_total 0",
+            "nautilus_merger_inflight 1",
         ] {
             assert!(text.contains(line), "{line} is not in {text}");
         }

@@ -1,15 +1,10 @@
-//! Calls to the root: what is left of the deadline goes with them, and a failure comes back as what
-//! it means for the client.
-
-use std::future::Future;
+//! What a root's failures mean for the client.
 
 use nautilus_proto::root::v1::root_service_client::RootServiceClient;
-use nautilus_service::deadline::{HOP_MARGIN, set_timeout};
-use nautilus_service::traces::carry_on;
-use nautilus_service::{Clock, Deadline, class_of};
+use nautilus_service::class_of;
 use nautilus_types::Class;
+use tonic::Status;
 use tonic::transport::Channel;
-use tonic::{Request, Response, Status};
 use tonic_types::StatusExt as _;
 
 use crate::coverage::CoverageProblem;
@@ -59,7 +54,7 @@ pub enum RootError {
 }
 
 impl RootError {
-    fn of(status: Status) -> Self {
+    pub(crate) fn of(status: Status) -> Self {
         let class = class_of(&status);
         let is_one_partition = {
             let details = status.get_error_details();
@@ -120,23 +115,4 @@ impl RootError {
             }
         }
     }
-}
-
-/// Sends `message`. Dropping the future cancels the call at the root.
-pub(crate) async fn call<M, T, F>(
-    clock: &Clock,
-    deadline: Deadline,
-    message: M,
-    send: impl FnOnce(Request<M>) -> F,
-) -> Result<T, RootError>
-where
-    F: Future<Output = Result<Response<T>, Status>>,
-{
-    let budget = deadline.for_next_hop(clock.now(), HOP_MARGIN).ok_or(RootError::Late)?;
-    let mut request = Request::new(message);
-    set_timeout(&mut request, budget);
-    carry_on(&mut request);
-    // The client library's own timer starts only once there is a connection.
-    let answered = tokio::time::timeout(budget, send(request)).await;
-    answered.map_err(|_| RootError::Late)?.map(Response::into_inner).map_err(RootError::of)
 }

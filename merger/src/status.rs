@@ -8,7 +8,7 @@ use tonic::metadata::MetadataMap;
 
 use crate::MergerError;
 use crate::merger::Core;
-use crate::root_client::call;
+use crate::root_client::Root;
 
 impl Core {
     pub(crate) async fn status(
@@ -17,10 +17,9 @@ impl Core {
         deadline: Deadline,
     ) -> Result<GetStatusResponse, MergerError> {
         self.identify_operator(metadata).await?;
-        let mut client = self.root.clone();
         let message = root::GetStatusRequest {};
-        let sent = call(&self.clock, deadline, message, |message| client.get_status(message));
-        let answer = sent.await?;
+        let send = |mut root: Root, message| async move { root.get_status(message).await };
+        let answer = self.roots.call(&self.clock, deadline, message, send).await?;
         let failed = answer.failures.into_iter().map(|failure| PartitionStatus {
             label: Some(PartitionLabel {
                 partition: failure.partition,

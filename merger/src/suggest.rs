@@ -16,7 +16,7 @@ use crate::consistency::MinOffsets;
 use crate::coverage::Coverage;
 use crate::merger::Core;
 use crate::rank::{CandidateInvalid, Namespace};
-use crate::root_client::{RootError, call};
+use crate::root_client::{Root, RootError};
 use crate::scope::{asked, to_ref};
 use crate::stopwatch::{Stopwatch, micros};
 use crate::wish::{BUDGET_DEFAULT, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, page_size};
@@ -127,8 +127,8 @@ impl Core {
             budget_us: micros(BUDGET_DEFAULT),
             replica_group: String::new(),
         };
-        let mut client = self.root.clone();
-        let sent = call(&self.clock, deadline, message, |message| client.suggest(message)).await;
+        let send = |mut root: Root, message| async move { root.suggest(message).await };
+        let sent = self.roots.call(&self.clock, deadline, message, send).await;
         let response = sent.map_err(MergerError::Root)?;
         let labels = response.answers.iter().map(|answer| answer.label.as_ref());
         let coverage =

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nautilus_service::config::HumanDuration;
 use nautilus_types::{PartitionMap, SLOT_COUNT};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::RootError;
 use crate::hedge::HedgeMode;
@@ -16,7 +16,7 @@ const RETRY_BURST: u32 = 10;
 const HEDGE_BURST: u32 = 10;
 
 /// The `[root]` section as it is written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawConfig {
     /// Where the gRPC server listens.

@@ -1,4 +1,5 @@
-//! `WatchReplicas`: every replica of every group, at once and whenever something has changed.
+//! `WatchReplicas`: every replica of every group, at once, whenever something has changed, and as a sign of
+//! life where nothing has.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,17 +21,29 @@ use crate::router::{Router, Routes};
 /// Changes within this time come together.
 const CONFLATE: Duration = Duration::from_millis(20);
 
+/// Without a change the same is told again after this time: to a watcher, news that do not come are a root that
+/// is gone, and not replicas that stand still.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+
 /// What a watcher has been told, and what wakes it.
 struct Watcher {
     router: Arc<Router>,
     routes: watch::Receiver<Arc<Routes>>,
     statuses: watch::Receiver<u64>,
     stop: CancellationToken,
-    last: Option<(ReplicasUpdate, Instant)>,
+    told: Option<Told>,
+}
+
+/// The last update.
+struct Told {
+    update: ReplicasUpdate,
+    at: Instant,
+    /// When it was last seen whether there is something new.
+    looked_at: Instant,
 }
 
 impl Root {
-    /// All replicas now, then again after changes. It keeps nothing for a slow reader but the newest
+    /// All replicas now, then again after changes and at least every second. It keeps nothing for a slow reader but the newest
     /// state, and ends when the root stops.
     pub fn watch_replicas(
         &self,
@@ -40,7 +53,7 @@ impl Root {
             routes: self.router.subscribe(),
             statuses: self.statuses.subscribe(),
             stop: self.stop.clone(),
-            last: None,
+            told: None,
         };
         futures::stream::unfold(watcher, |mut watcher| async move {
             let update = watcher.next().await?;
@@ -61,21 +74,26 @@ impl Watcher {
 
     async fn changed(&mut self) -> Option<ReplicasUpdate> {
         loop {
-            if let Some((_, at)) = &self.last {
-                let next = *at + CONFLATE;
-                tokio::select! {
-                    changed = self.routes.changed() => changed.ok()?,
-                    changed = self.statuses.changed() => changed.ok()?,
-                }
-                tokio::time::sleep_until(next).await;
+            let mut is_due = true;
+            if let Some(told) = &self.told {
+                is_due = tokio::select! {
+                    biased;
+                    () = tokio::time::sleep_until(told.at + SIGN_OF_LIFE) => true,
+                    changed = self.routes.changed() => changed.map(|()| false).ok()?,
+                    changed = self.statuses.changed() => changed.map(|()| false).ok()?,
+                };
+                tokio::time::sleep_until(told.looked_at + CONFLATE).await;
             }
             self.routes.mark_unchanged();
             self.statuses.mark_unchanged();
             let update = snapshot(&self.router.routes());
-            let is_new = self.last.as_ref().is_none_or(|(told, _)| *told != update);
-            self.last = Some((update.clone(), Instant::now()));
-            if is_new {
-                return Some(update);
+            let now = Instant::now();
+            match &mut self.told {
+                Some(told) if !is_due && told.update == update => told.looked_at = now,
+                _ => {
+                    self.told = Some(Told { update: update.clone(), at: now, looked_at: now });
+                    return Some(update);
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ use nautilus_registry::layout::GroupName;
 use nautilus_service::server::{
     BoundServer, DeadlinePolicy, DeadlineRules, GrpcServer, ServerError, ServerSettings,
 };
+use nautilus_service::tls::Tls;
 use nautilus_service::{CancellationToken, Clock, Deadline, TaskGroup};
 use nautilus_types::PartitionMap;
 use tokio::sync::watch;
@@ -57,9 +58,21 @@ impl Root {
         verifier: GrantVerifier,
         clock: Clock,
     ) -> Result<Self, RootError> {
+        Self::build_over(None, config, registry, verifier, clock)
+    }
+
+    /// The same; leaves are spoken to only over `tls`, where there is one, and only where their certificates
+    /// say that they are leaves.
+    pub fn build_over(
+        tls: Option<Arc<Tls>>,
+        config: Config,
+        registry: Arc<dyn Registry>,
+        verifier: GrantVerifier,
+        clock: Clock,
+    ) -> Result<Self, RootError> {
         let metrics = RootMetrics::default();
         metrics.table_age(None);
-        let router = Arc::new(Router::new(config.map, config.connect_timeout));
+        let router = Arc::new(Router::new(config.map, config.connect_timeout, tls));
         let dispatcher = Dispatcher::new(
             config.dispatching,
             Arc::clone(&router),
@@ -112,13 +125,18 @@ impl Root {
     /// Takes the address for this root alone; [`BoundServer::serve`] then runs it until it is told
     /// to stop. To share a server with other services take [`RootGrpc::server`].
     pub async fn bind(self: Arc<Self>, address: SocketAddr) -> Result<BoundServer, ServerError> {
+        self.server().bind(address).await
+    }
+
+    /// A server of its own that has no address yet.
+    pub fn server(self: Arc<Self>) -> GrpcServer {
         let usual =
             DeadlinePolicy { default: Some(self.default_deadline), ..DeadlinePolicy::UNARY };
         let deadlines = DeadlineRules { usual, ..DeadlineRules::default() }
             .with(WATCH_REPLICAS, DeadlinePolicy::STREAM);
         let settings = ServerSettings { deadlines, ..ServerSettings::default() };
         let clock = self.clock.clone();
-        GrpcServer::new("root", settings, clock).service(RootGrpc::server(self)).bind(address).await
+        GrpcServer::new("root", settings, clock).service(RootGrpc::server(self))
     }
 
     /// Its metrics, to be registered once.

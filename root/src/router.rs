@@ -7,6 +7,7 @@ use std::time::Duration;
 use nautilus_proto::leaf::v1::leaf_service_client::LeafServiceClient;
 use nautilus_registry::Revision;
 use nautilus_service::server::MessageLimits;
+use nautilus_service::tls::{Role, Tls};
 use nautilus_service::with_message_limits;
 use nautilus_types::{PartitionId, PartitionMap};
 use tokio::sync::watch;
@@ -83,16 +84,19 @@ pub(crate) struct Router {
     routes: watch::Sender<Arc<Routes>>,
     state: watch::Sender<RoutingState>,
     connect_timeout: Duration,
+    /// Leaves are only spoken to through it, where there is one.
+    tls: Option<Arc<Tls>>,
 }
 
 impl Router {
     /// Nobody is known yet.
-    pub(crate) fn new(map: PartitionMap, connect_timeout: Duration) -> Self {
+    pub(crate) fn new(map: PartitionMap, connect_timeout: Duration, tls: Option<Arc<Tls>>) -> Self {
         let routes = Routes { table: RoutingTable::unknown(map), leaves: BTreeMap::new() };
         Self {
             routes: watch::Sender::new(Arc::new(routes)),
             state: watch::Sender::new(RoutingState::default()),
             connect_timeout,
+            tls,
         }
     }
 
@@ -112,7 +116,7 @@ impl Router {
         let mut leaves = BTreeMap::new();
         for at in &table.leaves {
             let known = existing.leaf(at).cloned();
-            let Some(handle) = known.or_else(|| new_leaf(at, self.connect_timeout)) else {
+            let Some(handle) = known.or_else(|| self.new_leaf(at)) else {
                 continue;
             };
             leaves.insert(Arc::clone(at), handle);
@@ -144,22 +148,28 @@ impl Router {
     }
 }
 
-/// Connects when it is first asked. None where the address is no URI: such a leaf is not there.
-fn new_leaf(at: &Arc<LeafAddress>, connect_timeout: Duration) -> Option<Arc<LeafHandle>> {
-    let endpoint = match Endpoint::from_shared(at.address.clone()) {
-        Ok(endpoint) => endpoint,
-        Err(error) => {
-            let (group, leaf) = (&at.group, &at.leaf);
-            tracing::warn!(%group, %leaf, %error, "the leaf's address is not one");
-            return None;
-        }
-    };
-    let endpoint = endpoint
-        .connect_timeout(connect_timeout)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(Duration::from_secs(10))
-        .keep_alive_timeout(Duration::from_secs(5));
-    let client = LeafServiceClient::new(endpoint.connect_lazy());
-    let client = with_message_limits!(client, MessageLimits::INTERNAL.of_client());
-    Some(Arc::new(LeafHandle { at: Arc::clone(at), client, state: LeafState::default() }))
+impl Router {
+    /// Connects when it is first asked. None where the address is no URI: such a leaf is not there.
+    fn new_leaf(&self, at: &Arc<LeafAddress>) -> Option<Arc<LeafHandle>> {
+        let endpoint = match Endpoint::from_shared(at.address.clone()) {
+            Ok(endpoint) => endpoint,
+            Err(error) => {
+                let (group, leaf) = (&at.group, &at.leaf);
+                tracing::warn!(%group, %leaf, %error, "the leaf's address is not one");
+                return None;
+            }
+        };
+        let endpoint = endpoint
+            .connect_timeout(self.connect_timeout)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(5));
+        let channel = match &self.tls {
+            Some(tls) => tls.channel(&endpoint, Role::Leaf),
+            None => endpoint.connect_lazy(),
+        };
+        let client = LeafServiceClient::new(channel);
+        let client = with_message_limits!(client, MessageLimits::INTERNAL.of_client());
+        Some(Arc::new(LeafHandle { at: Arc::clone(at), client, state: LeafState::default() }))
+    }
 }

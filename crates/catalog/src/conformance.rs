@@ -62,7 +62,7 @@ impl Harness for FaultyHarness {
     }
 }
 
-/// One test per rule, each with a harness of its own.
+/// One test per rule, each with a harness of its own: an `Option`, none where this machine lacks the database.
 macro_rules! catalog_conformance {
     ($harness:expr) => {
         mod conformance_suite {
@@ -98,7 +98,9 @@ macro_rules! catalog_conformance {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
-                crate::conformance::$case(&$harness).await;
+                if let Some(harness) = $harness {
+                    crate::conformance::$case(&harness).await;
+                }
             }
         )+
     };

@@ -32,6 +32,7 @@ pub struct Faulty {
     plan: FaultPlan,
     /// State of SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
     draws: Mutex<u64>,
+    is_active: AtomicBool,
     is_down: AtomicBool,
 }
 
@@ -39,8 +40,13 @@ impl Faulty {
     /// Puts the faults of `plan` around `inner`.
     #[must_use]
     pub fn new(inner: Arc<dyn Catalog>, plan: FaultPlan) -> Self {
-        let is_down = AtomicBool::new(false);
-        Self { inner, plan, draws: Mutex::new(plan.seed), is_down }
+        let (is_active, is_down) = (AtomicBool::new(true), AtomicBool::new(false));
+        Self { inner, plan, draws: Mutex::new(plan.seed), is_active, is_down }
+    }
+
+    /// Whether faults happen, as they do from the start. While they do not, they are drawn all the same.
+    pub fn set_active(&self, is_active: bool) {
+        self.is_active.store(is_active, Ordering::SeqCst);
     }
 
     /// While down, every call fails with [`CatalogError::Unavailable`] and reaches nothing.
@@ -55,7 +61,8 @@ impl Faulty {
         let mut z = *state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % 1000 < u64::from(per_mille)
+        let is_drawn = (z ^ (z >> 31)) % 1000 < u64::from(per_mille);
+        is_drawn && self.is_active.load(Ordering::SeqCst)
     }
 
     fn refuse(&self, action: &'static str, per_mille: u32) -> Result<(), CatalogError> {
@@ -358,7 +365,7 @@ mod tests {
     use crate::SqliteCatalog;
     use crate::conformance::{self, FaultyHarness, catalog_conformance};
 
-    catalog_conformance!(FaultyHarness::new());
+    catalog_conformance!(Some(FaultyHarness::new()));
 
     async fn faulty(plan: FaultPlan) -> (tempfile::TempDir, Faulty) {
         let dir = tempfile::tempdir().expect("temporary folder");

@@ -3,7 +3,8 @@
 //! ```text
 //! merger ── readable_namespaces ──► scope of a search      ┐
 //!        └─ may_read ─────────────► second check of hits   ├─ Catalog ── SqliteCatalog (embedded)
-//! ingest ── right_of, pending_namespace_deletions          │          └─ Faulty (tests)
+//! ingest ── right_of, pending_namespace_deletions          │          ├─ PostgresCatalog
+//!                                                          │          └─ Faulty (tests)
 //! admin  ── create, delete, grant, revoke, list            ┘
 //! ```
 //!
@@ -16,8 +17,11 @@ mod error;
 mod faulty;
 mod mount_path;
 mod port;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod records;
 mod sqlite;
+mod stored;
 mod user_group_id;
 mod user_id;
 
@@ -25,6 +29,10 @@ pub use error::CatalogError;
 pub use faulty::{FaultPlan, Faulty};
 pub use mount_path::{MOUNT_PATH_BYTES_MAX, MOUNTS_MAX, MountPath};
 pub use port::Catalog;
+#[cfg(feature = "postgres")]
+pub use postgres::{
+    PostgresCatalog, PostgresClientCertificate, PostgresConfig, PostgresConfigError, PostgresTls,
+};
 pub use records::{
     DISPLAY_NAME_BYTES_MAX, DeletedNamespace, Member, MemberGroup, Mount, NamespaceAccess,
     NamespaceRecord, Right, UserGroupRecord, UserRecord,

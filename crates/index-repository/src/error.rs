@@ -44,6 +44,9 @@ pub enum RepositoryError {
     /// Not reachable, or out of space, now. A write that failed so may have happened.
     #[error("the index repository is not reachable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The repository knows no such key, or does not let it do this.
+    #[error("the index repository refuses these credentials")]
+    Denied(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A local file of a snapshot cannot be read or written.
     #[error("{operation} {path}", path = path.display())]
     Local {
@@ -70,6 +73,7 @@ impl RepositoryError {
             Self::Exists { .. } => Class::Conflict,
             Self::Invalid { .. } | Self::TooLarge { .. } => Class::Invalid,
             Self::Corrupt { .. } => Class::Corrupt,
+            Self::Denied(_) => Class::Denied,
             Self::Unavailable(_) | Self::Local { .. } => Class::Unavailable,
         }
     }

@@ -1,6 +1,6 @@
 //! Injects seeded faults in front of and behind a repository.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -45,13 +45,21 @@ pub struct Faulty {
     writes: AtomicU64,
     /// State of SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
     draws: Mutex<u64>,
+    is_active: AtomicBool,
 }
 
 impl Faulty {
     /// Puts the faults of `plan` around `inner`.
     #[must_use]
     pub fn new(inner: Arc<dyn IndexRepository>, plan: FaultPlan) -> Self {
-        Self { inner, plan, writes: AtomicU64::new(0), draws: Mutex::new(plan.seed) }
+        let draws = Mutex::new(plan.seed);
+        Self { inner, plan, writes: AtomicU64::new(0), draws, is_active: AtomicBool::new(true) }
+    }
+
+    /// Whether faults happen by chance, as they do from the start. While they do not, they are drawn all
+    /// the same.
+    pub fn set_active(&self, is_active: bool) {
+        self.is_active.store(is_active, Ordering::SeqCst);
     }
 
     /// How many puts and deletes were begun.
@@ -70,7 +78,8 @@ impl Faulty {
     }
 
     fn chance(&self, per_mille: u32) -> bool {
-        self.next_u64() % 1000 < u64::from(per_mille)
+        let is_drawn = self.next_u64() % 1000 < u64::from(per_mille);
+        is_drawn && self.is_active.load(Ordering::SeqCst)
     }
 
     /// A position below `length`, which is above 0; the bias of the remainder does not matter here.
@@ -167,5 +176,13 @@ impl IndexRepository for Faulty {
 
     async fn delete(&self, name: &ObjectName) -> Result<(), RepositoryError> {
         self.around_write(self.inner.delete(name)).await
+    }
+
+    async fn abort_stale_uploads(
+        &self,
+        folder: Option<&ObjectName>,
+        older_than_unix_ms: u64,
+    ) -> Result<u64, RepositoryError> {
+        self.inner.abort_stale_uploads(folder, older_than_unix_ms).await
     }
 }

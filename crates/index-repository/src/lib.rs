@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Here are the [`IndexRepository`] port (objects that are written once), its embedded implementation
-//! in a folder ([`FolderRepository`]), and [`Snapshots`] on top of the port, which decides what is stored
+//! in a folder ([`FolderRepository`]) and the one in a bucket of an S3-compatible service
+//! ([`S3Repository`]), and [`Snapshots`] on top of the port, which decides what is stored
 //! under which name and what of it is sound. What is in a partition's files is the engine's, and when to
 //! publish, restore or prune is decided by the roles. [`Faulty`] injects seeded faults; every
 //! implementation runs the conformance suite (feature `conformance`).
@@ -20,6 +21,7 @@ mod faulty;
 mod folder;
 mod name;
 mod port;
+mod s3;
 mod snapshots;
 mod source;
 
@@ -28,6 +30,7 @@ pub use faulty::{FaultPlan, Faulty, Moment};
 pub use folder::FolderRepository;
 pub use name::{NAME_BYTES_MAX, NAME_PART_BYTES_MAX, ObjectName};
 pub use port::{IndexRepository, LIST_PAGE_MAX, ObjectMeta, Page};
+pub use s3::{S3Config, S3Credentials, S3Repository};
 pub use snapshots::{
     BUILD_BYTES_MAX, DIGEST_BYTES_MAX, FILES_MAX, FileName, Found, MANIFEST_VERSION, Manifest,
     PassedOver, Progress, Removed, SlotRange, SnapshotDraft, SnapshotFile, SnapshotName, Snapshots,

@@ -47,7 +47,7 @@ pub struct Page {
 pub trait IndexRepository: Send + Sync {
     /// Stores the bytes of `source` under a name that is free, else [`RepositoryError::Exists`]: of
     /// several calls at once for one name at most one succeeds, and the object is that call's.
-    /// Holds no more than a few chunks in memory. A source that cannot be read or has another
+    /// Holds a bounded part of the object in memory, which the implementation says. A source that cannot be read or has another
     /// length than it said is [`RepositoryError::Local`] and nothing is stored.
     async fn put_new(
         &self,
@@ -64,6 +64,17 @@ pub trait IndexRepository: Send + Sync {
         length_max: usize,
     ) -> Result<Bytes, RepositoryError>;
 
+    /// What [`get_range`](Self::get_range) reads, in pieces as they came and in order, for those who pass
+    /// them on and need no copy of it in one piece.
+    async fn get_pieces(
+        &self,
+        name: &ObjectName,
+        from: u64,
+        length_max: usize,
+    ) -> Result<Vec<Bytes>, RepositoryError> {
+        Ok(vec![self.get_range(name, from, length_max).await?])
+    }
+
     /// The length of an object, or [`RepositoryError::NotFound`].
     async fn head(&self, name: &ObjectName) -> Result<ObjectMeta, RepositoryError>;
 
@@ -79,6 +90,19 @@ pub trait IndexRepository: Send + Sync {
 
     /// Removes an object; one that is not there is as good as removed.
     async fn delete(&self, name: &ObjectName) -> Result<(), RepositoryError>;
+
+    /// Ends uploads beneath `folder` (all for `None`) that began before `older_than_unix_ms` by the
+    /// repository's clock and were not completed, and frees what they hold; returns how many. They are
+    /// no objects and were never visible. An upload that is still going on would fail: leave it much
+    /// more time than one ever takes. Where the implementation keeps no such thing, it does nothing.
+    async fn abort_stale_uploads(
+        &self,
+        folder: Option<&ObjectName>,
+        older_than_unix_ms: u64,
+    ) -> Result<u64, RepositoryError> {
+        let _ = (folder, older_than_unix_ms);
+        Ok(0)
+    }
 
     /// A whole object of at most `bytes_max`, else [`RepositoryError::TooLarge`].
     async fn get(&self, name: &ObjectName, bytes_max: usize) -> Result<Bytes, RepositoryError> {

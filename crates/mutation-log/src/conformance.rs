@@ -1,6 +1,6 @@
 //! The suite every implementation of [`MutationLog`] runs: the port's rules, one case each.
 //!
-//! ```ignore
+//! ```text
 //! mod embedded {
 //!     nautilus_mutation_log::mutation_log_conformance!(TempLog::open().await);
 //! }

@@ -85,6 +85,27 @@ pub enum LogError {
         /// What the configuration says.
         wanted: u32,
     },
+    /// What is there, or one record of it, belongs to another log than the configured one: another cluster or
+    /// generation, or a log that was made again under the same name.
+    #[error("{place} belongs to another log: wanted {wanted}, found {found}")]
+    OtherLog {
+        /// Where that was noticed.
+        place: String,
+        /// The identity asked for.
+        wanted: String,
+        /// The identity that is there.
+        found: String,
+    },
+    /// The log refuses this for good, for want of a right or because it was asked for something it does not do.
+    /// Nothing was appended.
+    #[error("{action} was refused")]
+    Refused {
+        /// What was asked for, with the place.
+        action: String,
+        /// What the system said.
+        #[source]
+        source: Arc<io::Error>,
+    },
     /// A file was written by another version of this program.
     #[error("{place} has format version {found}, this program reads {supported}")]
     OtherVersion {
@@ -121,6 +142,8 @@ impl LogError {
             }
             Self::OutOfRange { .. }
             | Self::OtherPartitions { .. }
+            | Self::OtherLog { .. }
+            | Self::Refused { .. }
             | Self::OtherVersion { .. }
             | Self::InUse { .. } => Class::Precondition,
             Self::Closed | Self::Io { .. } | Self::Failed { .. } | Self::UnknownOutcome { .. } => {

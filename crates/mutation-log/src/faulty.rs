@@ -1,6 +1,7 @@
 //! Injects seeded faults in front of and behind a log.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ pub struct Faulty {
     inner: Arc<dyn MutationLog>,
     plan: FaultPlan,
     draws: Mutex<Seeded>,
+    is_active: AtomicBool,
 }
 
 /// What was drawn for one call.
@@ -47,7 +49,13 @@ impl Faulty {
     /// Puts the faults of `plan` around `inner`.
     #[must_use]
     pub fn new(inner: Arc<dyn MutationLog>, plan: FaultPlan) -> Self {
-        Self { inner, plan, draws: Mutex::new(Seeded::new(plan.seed)) }
+        let draws = Mutex::new(Seeded::new(plan.seed));
+        Self { inner, plan, draws, is_active: AtomicBool::new(true) }
+    }
+
+    /// Whether faults happen, as they do from the start. While they do not, they are drawn all the same.
+    pub fn set_active(&self, is_active: bool) {
+        self.is_active.store(is_active, Ordering::SeqCst);
     }
 
     /// Draws always the same number of times, so that one rate does not shift the others' faults.
@@ -59,6 +67,9 @@ impl Faulty {
         let unknown = draws.chance(unknown_per_mille);
         let longest = u64::try_from(self.plan.delay_max.as_micros()).unwrap_or(u64::MAX);
         let delay = delayed.then(|| Duration::from_micros(longest.saturating_mul(share) / 1000));
+        if !self.is_active.load(Ordering::SeqCst) {
+            return Fate { delay: None, refused: false, unknown: false };
+        }
         Fate { delay, refused, unknown }
     }
 

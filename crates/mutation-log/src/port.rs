@@ -81,8 +81,9 @@ pub trait MutationLog: Send + Sync {
     async fn append(&self, partition: PartitionId, payload: Bytes) -> Result<Offset, LogError>;
 
     /// Appends records in the given order, with ascending offsets, and returns these once all are
-    /// durable. A refused batch appends nothing; after an unknown outcome any first part of it may
-    /// be in the log. Refuses a batch over [`BATCH_BYTES_MAX`] too. An empty batch does nothing.
+    /// durable. A refused batch appends nothing; after an unknown outcome any of its records may be
+    /// in the log, in the given order: a first part of them, or on Kafka, rarely, with records missing
+    /// in between. Refuses a batch over [`BATCH_BYTES_MAX`] too. An empty batch does nothing.
     async fn append_batch(
         &self,
         partition: PartitionId,

@@ -44,6 +44,13 @@ pub trait RegistryUnderTest: Send {
 
     /// Lets that clock go on by at least this: sets it by hand, or waits.
     async fn pass(&self, by: Duration);
+
+    /// The time to live of the leases that cases let end: as long as a loaded machine needs for a step,
+    /// since a real clock does not wait for the test, and more than twice what the shortest lease takes
+    /// until it has ended.
+    fn ttl(&self) -> Duration {
+        Duration::from_secs(2)
+    }
 }
 
 /// Stamps the suite for one implementation: a test per case. Put it in a module of its own.

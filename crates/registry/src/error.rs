@@ -29,10 +29,10 @@ pub enum RegistryError {
         /// The oldest a watch can begin at.
         oldest: Revision,
     },
-    /// A key or value is over its bound or malformed.
+    /// A key, a value or a setting is over its bound or malformed.
     #[error("{what} is not allowed: {problem}")]
     Invalid {
-        /// "key", "value", "lease", or "transaction".
+        /// "key", "value", "lease", "transaction", or "configuration".
         what: &'static str,
         /// What is wrong with it.
         problem: String,

@@ -1,6 +1,7 @@
 //! Injects seeded faults in front of and behind a registry, and takes it down at will.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ pub struct Faulty {
     inner: Arc<dyn Registry>,
     plan: FaultPlan,
     draws: Mutex<Seeded>,
+    is_active: Arc<AtomicBool>,
     down: watch::Sender<bool>,
 }
 
@@ -55,7 +57,13 @@ impl Faulty {
     #[must_use]
     pub fn new(inner: Arc<dyn Registry>, plan: FaultPlan) -> Self {
         let draws = Mutex::new(Seeded::new(plan.seed));
-        Self { inner, plan, draws, down: watch::Sender::new(false) }
+        let is_active = Arc::new(AtomicBool::new(true));
+        Self { inner, plan, draws, is_active, down: watch::Sender::new(false) }
+    }
+
+    /// Whether faults happen, as they do from the start. While they do not, they are drawn all the same.
+    pub fn set_active(&self, is_active: bool) {
+        self.is_active.store(is_active, Ordering::SeqCst);
     }
 
     /// While down, every call fails with [`RegistryError::Unavailable`] and reaches nothing; watches end.
@@ -73,6 +81,9 @@ impl Faulty {
         let unknown = draws.chance(unknown_per_mille);
         let longest = u64::try_from(self.plan.delay_max.as_micros()).unwrap_or(u64::MAX);
         let delay = delayed.then(|| Duration::from_micros(longest.saturating_mul(share) / 999));
+        if !self.is_active.load(Ordering::SeqCst) {
+            return Fate { delay: None, refused: false, unknown: false };
+        }
         Fate { delay, refused, unknown }
     }
 
@@ -139,7 +150,9 @@ impl Registry for Faulty {
         let down = self.down.subscribe();
         let inner = self.read(self.inner.watch(prefix, from)).await?;
         let ended_per_mille = self.plan.watch_ended_per_mille;
-        Ok(Box::new(FaultyWatch { inner, draws, ended_per_mille, down, has_ended: false }))
+        let is_active = Arc::clone(&self.is_active);
+        let has_ended = false;
+        Ok(Box::new(FaultyWatch { inner, draws, ended_per_mille, is_active, down, has_ended }))
     }
 
     async fn grant_lease(&self, ttl: Duration) -> Result<LeaseId, RegistryError> {
@@ -164,6 +177,7 @@ struct FaultyWatch {
     inner: Box<dyn Watch>,
     draws: Seeded,
     ended_per_mille: u32,
+    is_active: Arc<AtomicBool>,
     down: watch::Receiver<bool>,
     has_ended: bool,
 }
@@ -182,7 +196,9 @@ impl Watch for FaultyWatch {
             delivered = self.inner.next() => Some(delivered?),
         };
         // Drawn for what is delivered and not when asked, so that a dropped wait draws nothing.
-        let Some(delivered) = delivered.filter(|_| !self.draws.chance(self.ended_per_mille)) else {
+        let is_active = self.is_active.load(Ordering::SeqCst);
+        let mut ends = || self.draws.chance(self.ended_per_mille) && is_active;
+        let Some(delivered) = delivered.filter(|_| !ends()) else {
             self.has_ended = true;
             return Err(injected(ended));
         };

@@ -4,7 +4,7 @@
 //! file + NAUTILUS_* + flags ─► config ─► role ─► TaskGroup ─► tasks, threads, WorkerPool
 //!                                         │          ▲
 //!                                         │          └── signals (stop)
-//!                                         └► server: arrival ► admission ► guard ► metrics ► trace ► handler
+//!                                         └► server: tls ► arrival ► admission ► peer ► guard ► metrics ► trace ► handler
 //! ```
 //!
 //! What is banned everywhere else by lint has its one home here: starting tasks
@@ -24,6 +24,7 @@ pub mod signals;
 pub mod status;
 pub mod task_group;
 pub mod threads;
+pub mod tls;
 pub mod traces;
 pub mod worker_pool;
 

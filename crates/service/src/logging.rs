@@ -108,7 +108,8 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
-    lines.json().flatten_event(true).with_filter(filter).boxed()
+    // The list of spans has the innermost one too, and only the outer ones have the request id.
+    lines.json().flatten_event(true).with_current_span(false).with_filter(filter).boxed()
 }
 
 #[cfg(test)]
@@ -150,6 +151,22 @@ mod tests {
             assert_eq!(text.lines().count(), 1, "{text}");
             let expected = if is_json { "\"partition\":7" } else { "partition=7" };
             assert!(text.contains(expected) && text.contains("serving"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_json_line_has_each_span_once_with_its_fields() {
+        let captured = Captured::default();
+        let writer = captured.clone();
+        let layer = json_to(filter("info").expect("filter"), move || writer.clone());
+        let _log = tracing_subscriber::registry().with(layer).set_default();
+        let outer = tracing::info_span!("rpc", request_id = "req-7").entered();
+        let inner = tracing::info_span!("fetch", partition = 3).entered();
+        tracing::info!("done");
+        drop((inner, outer));
+        let text = lines(&captured);
+        for once in ["\"rpc\"", "\"req-7\"", "\"fetch\"", "\"partition\":3", "\"done\""] {
+            assert_eq!(text.matches(once).count(), 1, "{once} in {text}");
         }
     }
 

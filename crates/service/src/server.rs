@@ -4,8 +4,9 @@
 //! 1. `arrival`: the deadline and request id the caller states. First, because everything after
 //!    it may be cut short by the one and logs the other.
 //! 2. `admission`: sheds load above the concurrency limit, before any work is spent.
-//! 3. `guard`: who is asking. After admission, so that checking signatures cannot be used to
-//!    overload the process.
+//! 3. `peer`, on ports between processes: whether the role in the caller's certificate may call this
+//!    method; then `guard`: who is asking. After admission, so that checking signatures cannot be
+//!    used to overload the process.
 //! 4. `metrics`: counts what was let in, by method and code.
 //! 5. `trace`: the span the handler runs in.
 //! 6. `containment`: turns a handler's panic into an answer, which the layers above count and log.
@@ -24,12 +25,15 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::clock::Clock;
+use crate::tls::{ClientCertificates, Tls, may_listen};
 
 pub mod admission;
 mod arrival;
+mod connection;
 mod containment;
 pub mod guard;
 pub mod metrics;
+pub mod peer;
 mod running;
 mod settings;
 mod stage;
@@ -37,6 +41,8 @@ mod stage;
 mod tests;
 mod trace;
 
+pub use connection::ConnectionInfo;
+use connection::ServerTls;
 pub use guard::RequestGuard;
 pub use metrics::{MethodCount, ServerMetrics};
 pub use running::BoundServer;
@@ -53,6 +59,12 @@ pub enum ServerError {
         /// What the operating system said.
         #[source]
         source: io::Error,
+    },
+    /// Other machines reach the address, and nothing would be encrypted.
+    #[error("listening on {address} without TLS would show everything to other machines")]
+    Exposed {
+        /// The address asked for.
+        address: SocketAddr,
     },
     /// The descriptors for reflection do not decode.
     #[error("read file descriptors for reflection")]
@@ -74,6 +86,7 @@ impl ServerError {
     pub fn class(&self) -> Class {
         match self {
             Self::Listen { .. } | Self::Serve { .. } => Class::Unavailable,
+            Self::Exposed { .. } => Class::Invalid,
             Self::Descriptors(_) => Class::Bug,
         }
     }
@@ -86,6 +99,8 @@ pub struct GrpcServer {
     name: String,
     settings: ServerSettings,
     clock: Clock,
+    tls: Option<ServerTls>,
+    is_plaintext_allowed: bool,
     guard: Option<Arc<dyn RequestGuard>>,
     routes: RoutesBuilder,
     services: Vec<&'static str>,
@@ -100,11 +115,29 @@ impl GrpcServer {
             name: name.into(),
             settings,
             clock,
+            tls: None,
+            is_plaintext_allowed: false,
             guard: None,
             routes: RoutesBuilder::default(),
             services: Vec::new(),
             descriptors: Vec::new(),
         }
+    }
+
+    /// Encrypts connections with these certificates. Where callers must show theirs, their role decides which
+    /// methods they may call ([`may_call`](crate::tls::may_call)), health and reflection included.
+    #[must_use]
+    pub fn tls(mut self, tls: Arc<Tls>, clients: ClientCertificates) -> Self {
+        self.tls = Some(ServerTls { tls, clients });
+        self
+    }
+
+    /// Lets the server listen where other machines reach it although nothing is encrypted: for tests and trials,
+    /// by a person who insists.
+    #[must_use]
+    pub fn plaintext_beyond_loopback(mut self, is_allowed: bool) -> Self {
+        self.is_plaintext_allowed = is_allowed;
+        self
     }
 
     /// Asks `guard` about every request but those to health and reflection.
@@ -137,8 +170,11 @@ impl GrpcServer {
     }
 
     /// Takes the address; port 0 takes any free one. Connections queue in the kernel until
-    /// [`BoundServer::serve`].
+    /// [`BoundServer::serve`]. Beyond loopback only with TLS.
     pub async fn bind(mut self, address: SocketAddr) -> Result<BoundServer, ServerError> {
+        if !may_listen(address, self.tls.is_some(), self.is_plaintext_allowed) {
+            return Err(ServerError::Exposed { address });
+        }
         let listen = |source| ServerError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -153,6 +189,7 @@ impl GrpcServer {
             name: self.name,
             settings: self.settings,
             clock: self.clock,
+            tls: self.tls,
             guard: self.guard,
             routes: self.routes.routes().prepare(),
             services: self.services,

@@ -15,7 +15,7 @@ use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tonic::metadata::{MetadataKey, MetadataValue};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -28,7 +28,7 @@ const SCOPE: &str = "nautilus";
 const FLUSH_MAX: Duration = Duration::from_secs(3);
 
 /// Where spans go.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TraceSettings {
     /// URI of an OTLP collector that speaks gRPC, such as `http://127.0.0.1:4317`.

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Keeps one program and ends it when its own input ends, which is when the process that started it is gone,
-/// be it by SIGKILL. Prints the program's process id first.
+/// be it by SIGKILL. Its children go too: those that stand still would not notice. Prints the program's process id
+/// first.
 const KEEPER: &str = r#"
 exec 3<&0
 "$@" </dev/null >>"$NAUTILUS_DAEMON_LOG" 2>&1 3<&- &
@@ -18,7 +19,9 @@ pid=$!
 echo "$pid"
 exec >/dev/null
 read -r _ <&3
-kill -KILL "$pid" 2>/dev/null
+children=
+read -r children <"/proc/$pid/task/$pid/children"
+kill -KILL "$pid" $children 2>/dev/null
 wait "$pid" 2>/dev/null
 "#;
 
@@ -103,9 +106,20 @@ impl Daemon {
         Ok(ended)
     }
 
-    /// SIGSTOP: it keeps its connections and answers nothing.
+    /// SIGSTOP, and returns once all its threads have stopped: it keeps its connections and answers nothing.
     pub fn freeze(&self) -> io::Result<()> {
-        Ok(kill_process(self.pid, Signal::STOP)?)
+        kill_process(self.pid, Signal::STOP)?;
+        if wait_until(Duration::from_secs(10), || self.is_frozen()) {
+            return Ok(());
+        }
+        Err(io::Error::other("a stopped daemon runs on"))
+    }
+
+    fn is_frozen(&self) -> bool {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid.as_raw_nonzero()));
+        let stats = tasks.into_iter().flatten().flatten().map(|task| task.path().join("stat"));
+        // A thread that ends meanwhile is no longer there to read.
+        stats.filter_map(|stat| fs::read_to_string(stat).ok()).all(|stat| state(&stat) == Some('T'))
     }
 
     /// SIGCONT.
@@ -117,10 +131,7 @@ impl Daemon {
     #[must_use]
     pub fn is_running(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid.as_raw_nonzero()));
-        // The state follows the name, which is in brackets and may hold anything.
-        stat.is_ok_and(|stat| {
-            stat.rsplit(')').next().is_some_and(|rest| !rest.trim().starts_with('Z'))
-        })
+        stat.is_ok_and(|stat| state(&stat).is_some_and(|state| state != 'Z'))
     }
 
     /// Kills it where it runs and starts it again with the same arguments.
@@ -150,6 +161,11 @@ impl Daemon {
     }
 }
 
+/// The state in a process's or thread's `stat`: it follows the name, which is in brackets and may hold anything.
+fn state(stat: &str) -> Option<char> {
+    stat.rsplit(')').next()?.trim_start().chars().next()
+}
+
 impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.kill();
@@ -161,7 +177,7 @@ impl Drop for Daemon {
     clippy::disallowed_methods,
     reason = "the one bounded wait for a process that cannot call back"
 )]
-fn wait_until(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
+pub(crate) fn wait_until(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     loop {
         if holds() {

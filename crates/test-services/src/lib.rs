@@ -5,9 +5,18 @@
 //! ([`or_skip`]); with `CI=true` it is a failure.
 
 mod daemon;
+mod etcd;
+mod folder;
+mod kafka;
 mod missing;
 mod port;
+mod postgres;
+mod s3;
 
 pub use self::daemon::{Daemon, Launch};
+pub use self::etcd::{Etcd, EtcdCluster};
+pub use self::kafka::Kafka;
 pub use self::missing::{Missing, or_skip};
 pub use self::port::free_port;
+pub use self::postgres::Postgres;
+pub use self::s3::S3;

@@ -52,8 +52,8 @@ fn is_ci() -> bool {
 
 #[allow(
     clippy::disallowed_methods,
-    reason = "the tests' own switches, not a configuration of the product"
+    reason = "the tests' own switches and PATH, not a configuration of the product"
 )]
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

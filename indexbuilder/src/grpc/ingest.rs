@@ -39,6 +39,7 @@ impl IngestService for IngestGrpc {
         &self,
         request: Request<WriteRequest>,
     ) -> Result<Response<WriteResponse>, Status> {
+        let _under_way = self.ingest.begin();
         let caller = self.callers.identify(request.metadata()).await?;
         let trace = request.metadata().get("traceparent");
         let trace = trace_context(trace.and_then(|value| value.to_str().ok())).to_owned();

@@ -111,7 +111,7 @@ impl World {
                 log,
                 authenticator: Arc::new(self.issuer.authenticator()),
                 token_key: Arc::clone(&self.token_key),
-                root,
+                roots: root.into_iter().collect(),
             },
             Clock::system(),
         );

@@ -2,8 +2,10 @@
 
 mod damage;
 mod errors;
+mod faults;
 mod isolation;
 mod paging;
 mod recovery;
+mod roots;
 mod tokens;
 mod world;

@@ -8,6 +8,8 @@ use tonic::Code;
 
 use crate::world::{World, bounded, query, refusal, upsert};
 
+const MERGER_WORK: &str = "nautilus_merger_inflight";
+
 fn with_token(token: &str, group: &str) -> SearchRequest {
     SearchRequest {
         consistency_token: token.to_owned(),
@@ -92,7 +94,16 @@ async fn nothing_works_on_after_the_deadline_of_a_search_that_waits_in_vain() {
     let time = Duration::from_millis(400);
     let started = tokio::time::Instant::now();
     let request = client.request_within("ada", with_token(&token, ""), time);
-    let answer = client.searches().search(request).await;
+    let mut searches = client.searches();
+    let search = searches.search(request);
+    tokio::pin!(search);
+    // Nobody has to be gone for the counters to be seen at work.
+    let seen = async { while world.metric(MERGER_WORK).await < 1.0 {} };
+    tokio::select! {
+        answer = &mut search => panic!("it cannot be answered yet: {answer:?}"),
+        () = bounded("the merger's counter", seen) => {}
+    }
+    let answer = search.await;
     let code = answer.expect_err("the offset is out of reach").code();
     assert!(
         matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled),
@@ -101,6 +112,9 @@ async fn nothing_works_on_after_the_deadline_of_a_search_that_waits_in_vain() {
     let deadline = started + time;
     tokio::time::sleep_until(deadline + Duration::from_millis(100)).await;
     assert!(world.cluster.root().work().is_zero(), "{:?}", world.cluster.root().work());
+    for counter in [MERGER_WORK, "nautilus_ingest_inflight"] {
+        assert_eq!(world.metric(counter).await, 0.0, "{counter}");
+    }
     for leaf in world.cluster.groups().iter().flat_map(|group| group.leaves()) {
         let work = leaf.work();
         assert_eq!((work.queued, work.running), (0, 0));

@@ -27,6 +27,9 @@ use tonic_types::StatusExt as _;
 
 use crate::fake_root::{Doc, FakeRoot, State};
 
+/// Where nothing listens.
+const NOBODY: &str = "127.0.0.1:1";
+
 pub(crate) const MAP: PartitionMap = PartitionMap { version: 1, partitions: 4 };
 pub(crate) const LOG: LogIdentity =
     LogIdentity { cluster_id: [9; 16], generation: LogGeneration(3) };
@@ -67,7 +70,7 @@ impl System {
             catalog: Arc::clone(&catalog),
         };
         let mut tasks = TaskGroup::new(&CancellationToken::new());
-        let mut root_address = "127.0.0.1:1".to_owned();
+        let mut root_address = NOBODY.to_owned();
         if has_root {
             let server = server("root").service(RootServiceServer::new(root.clone()));
             let server = server.bind(LOCAL).await.expect("a port");
@@ -80,7 +83,8 @@ impl System {
             authenticator: Arc::new(issuer.authenticator()),
             signer,
             token_key: Arc::clone(&token_key),
-            root: connect(&root_address),
+            // Nobody is at the first, ever: every request that comes to it must go on.
+            roots: vec![connect(NOBODY), connect(&root_address)],
         };
         let mut config = Config::new(LOG, MAP);
         set(&mut config);

@@ -109,3 +109,24 @@ async fn replicas_are_watched_at_once_and_on_change() {
     let ended = async { while let Ok(Some(_)) = updates.message().await {} };
     tokio::time::timeout(WAIT_MAX, ended).await.expect("the stream ends with the root");
 }
+
+#[tokio::test]
+async fn a_watcher_is_told_again_where_nothing_changes() {
+    let a = FakeLeaf::answering();
+    let cluster = Cluster::of_groups(&[(A.0, A.1, &a, &[0])]).await;
+    let updates = cluster.client().watch_replicas(WatchReplicasRequest {}).await;
+    let mut updates = updates.expect("watched").into_inner();
+    let told = async {
+        let first = updates.message().await.expect("an update").expect("no end");
+        let started = tokio::time::Instant::now();
+        for _ in 0..2 {
+            let again = updates.message().await.expect("an update").expect("no end");
+            assert_eq!(again, first);
+        }
+        started.elapsed()
+    };
+    let took = tokio::time::timeout(WAIT_MAX, told).await.expect("in time");
+    // A sign of life and no more than that.
+    assert!(took.as_millis() >= 1_500, "{took:?}");
+    cluster.stop().await;
+}

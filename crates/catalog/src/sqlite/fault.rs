@@ -1,7 +1,6 @@
 //! What SQLite's errors mean for the caller.
 
 use crate::CatalogError;
-use crate::error::Cause;
 
 /// Primary result codes that say the file is not what was written (sqlite.org/rescode.html).
 const SQLITE_CORRUPT: i32 = 11;
@@ -27,11 +26,6 @@ pub(super) fn commit_failed(action: &'static str) -> impl FnOnce(sqlx::Error) ->
             CatalogError::OutcomeUnknown { action, source: Some(Box::new(error)) }
         }
     }
-}
-
-/// A stored value that no writer of ours can have written.
-pub(super) fn corrupt(action: &'static str, cause: impl Into<Cause>) -> CatalogError {
-    CatalogError::Corrupt { action, source: cause.into() }
 }
 
 fn is_corruption(error: &sqlx::Error) -> bool {

@@ -2,7 +2,7 @@
 
 use nautilus_types::{Incarnation, NamespaceName};
 
-use super::fault::{corrupt, failed};
+use super::fault::failed;
 use super::{SqliteCatalog, commit, rows};
 use crate::{CatalogError, MOUNTS_MAX, Mount, MountPath, UserId};
 
@@ -70,7 +70,7 @@ pub(super) async fn list(
     .map_err(failed(ACTION))?;
     let mount = |(path, namespace, incarnation): (String, Vec<u8>, i64)| {
         Ok(Mount {
-            path: MountPath::new(path).map_err(|error| corrupt(ACTION, error))?,
+            path: MountPath::new(path).map_err(|error| rows::corrupt(ACTION, error))?,
             namespace: rows::namespace_name(ACTION, &namespace)?,
             incarnation: Incarnation(rows::number(ACTION, incarnation)?),
         })

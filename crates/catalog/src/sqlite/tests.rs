@@ -10,7 +10,7 @@ use super::SqliteCatalog;
 use crate::conformance::{SqliteHarness, catalog_conformance, name, user};
 use crate::{Catalog, CatalogError, Right};
 
-catalog_conformance!(SqliteHarness::new());
+catalog_conformance!(Some(SqliteHarness::new()));
 
 async fn raw(path: &std::path::Path, sql: &str) {
     let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);

@@ -1,41 +1,57 @@
-//! Downloading: every file checked while it is written, all of them there or none.
+//! Downloading: ranges of several files at once, every file checked while it is written, all of them there
+//! or none.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use aws_lc_rs::digest;
-use futures::{StreamExt as _, stream};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::{FuturesOrdered, FuturesUnordered};
 use nautilus_types::PartitionId;
-use tempfile::TempDir;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use self::target::{Partial, Target};
+use self::writing::{Range, Writing};
 use super::{
-    Found, Manifest, PassedOver, Progress, SnapshotFile, Snapshots, TRANSFERS_MAX, Unusable,
-    Wanted, corrupt, layout,
+    Found, Manifest, PassedOver, Progress, SnapshotFile, Snapshots, Unusable, Wanted, corrupt,
+    layout,
 };
-use crate::blocking::{blocking, sync_folder};
-use crate::source::finish;
+use crate::blocking::blocking;
 use crate::{ObjectName, RepositoryError};
 
-/// Bytes per read: few round trips to an object store, 16 MiB of memory for all transfers.
-const RANGE_BYTES: usize = 4 * 1024 * 1024;
+mod target;
+mod writing;
 
-/// How often the folder for partial ones is made again after a dropped download took it away: each
-/// of those does so at most once.
-const HOLDER_ATTEMPTS_MAX: u32 = 100;
+/// Bytes per read: few requests to an object store.
+const RANGE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Files on their way at once: one that is being synced fetches nothing, and others should meanwhile.
+const FILES_AT_ONCE_MAX: usize = 8;
+
+/// Ranges of one snapshot that are on their way or not written yet: enough to fill a fast network, in
+/// 64 MiB of memory.
+const RANGES_MAX: usize = 16;
+
+/// Ranges that wait for a file's writer, beside the one it writes: the writer is what is slow then.
+const WAITING_MAX: usize = 1;
 
 impl Snapshots {
     /// Downloads a snapshot's files into the folder `into`, which must be empty or not exist, in a
     /// folder that exists. They are written and synced in a folder in `<into>.downloading`, which is
-    /// moved to its place when all are complete: `into` is the snapshot, or as it was. One download
-    /// at a time per `into`: it removes what an earlier one left beside it when it was killed.
+    /// moved to its place when all are complete: `into` is the snapshot, or as it was. A second download
+    /// to the same place waits for the first.
     ///
     /// [`RepositoryError::Corrupt`] names the first file found missing, or not in the length and
     /// with the hash the manifest says; [`RepositoryError::NotFound`] one that was deleted
-    /// meanwhile. After an error nothing is left behind, nor, a moment later, when the future is
-    /// dropped.
+    /// meanwhile.
+    ///
+    /// After [`RepositoryError::Unavailable`], and when the process is killed, what was fetched stays in
+    /// `<into>.downloading`. The next download of the same snapshot to the same place goes on there: what
+    /// a file has is hashed again, only what it lacks is fetched, and a file that turns out wrong is
+    /// fetched anew. A download of another snapshot removes it, and so does
+    /// [`discard_download`](Self::discard_download). After any other error nothing is left behind, nor, a
+    /// moment later, when the future is dropped.
     pub async fn download(
         &self,
         manifest: &Manifest,
@@ -44,27 +60,33 @@ impl Snapshots {
     ) -> Result<(), RepositoryError> {
         let folder = self.folder(manifest.draft.partition)?;
         let folder = folder.upload(&manifest.name(), manifest.upload)?;
-        let target = Target::prepare(into.to_owned()).await?;
-        if let Err(problem) = self.check_files(manifest).await? {
-            return Err(corrupt(folder.join(problem.file().unwrap_or("manifest"))?, problem));
-        }
-        let received_bytes = AtomicU64::new(0);
-        let observer = |length| {
-            let before = received_bytes.fetch_add(length, Ordering::Relaxed);
-            progress(before.saturating_add(length));
+        let target = Target::prepare(into.to_owned(), manifest).await?;
+        let transfer = Transfer {
+            snapshots: self,
+            folder,
+            partial: target.partial(),
+            progress,
+            received_bytes: AtomicU64::new(0),
+            running: AtomicUsize::new(0),
+            is_failed: AtomicBool::new(false),
+            ranges: Arc::new(Semaphore::new(RANGES_MAX)),
         };
-        let is_failed = AtomicBool::new(false);
-        let transfer = Transfer { snapshots: self, folder, target: &target, observer: &observer };
-        let downloads = manifest.files.iter().map(async |file| {
-            let outcome = transfer.download(file, &is_failed).await;
-            is_failed.fetch_or(outcome.is_err(), Ordering::Relaxed);
-            outcome
-        });
-        // After a failure nothing is begun, and what was begun is awaited: none of it may write to
-        // the folder while that is removed.
-        let outcomes = stream::iter(downloads).buffer_unordered(TRANSFERS_MAX);
-        outcomes.fold(Ok(()), async |first: Result<_, _>, outcome| first.and(outcome)).await?;
-        target.complete().await
+        let outcome = transfer.run(manifest).await;
+        // What is left to do, to remove or to keep is with the target alone.
+        drop(transfer);
+        match outcome {
+            Ok(()) => target.complete().await,
+            Err(error) => {
+                target.leave(matches!(error, RepositoryError::Unavailable(_))).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes what a download to `into` left, for a caller that will not repeat it. Waits for one that is
+    /// still going on.
+    pub async fn discard_download(&self, into: &Path) -> Result<(), RepositoryError> {
+        target::discard(into.to_owned()).await
     }
 
     /// Downloads the newest snapshot that is sound in every byte: [`newest`](Self::newest) and
@@ -83,7 +105,7 @@ impl Snapshots {
             let mut found = self.newest(partition, &wanted).await?;
             let outcome = match &found.manifest {
                 Some(manifest) => self.download(manifest, into, progress).await,
-                None => Ok(()),
+                None => self.discard_download(into).await,
             };
             let reason = match outcome {
                 Ok(()) => {
@@ -107,175 +129,158 @@ impl Snapshots {
     }
 }
 
-/// What the downloads of one snapshot's files share.
+/// The download of one snapshot's files.
 struct Transfer<'a> {
     snapshots: &'a Snapshots,
     folder: ObjectName,
-    target: &'a Target,
-    observer: &'a (dyn Fn(u64) + Send + Sync),
+    partial: Arc<Partial>,
+    progress: &'a Progress<'a>,
+    received_bytes: AtomicU64,
+    /// Files on their way.
+    running: AtomicUsize,
+    /// One file failed: the others need not go on.
+    is_failed: AtomicBool,
+    /// One for each range that is on its way or not written yet.
+    ranges: Arc<Semaphore>,
+}
+
+/// A range, and its share of the memory there is, given back when it is written.
+struct Fetched {
+    range: Range,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Transfer<'_> {
-    /// Downloads one file, or a part of it when another failed meanwhile.
-    async fn download(
-        &self,
-        file: &SnapshotFile,
-        is_failed: &AtomicBool,
-    ) -> Result<(), RepositoryError> {
-        if is_failed.load(Ordering::Relaxed) {
-            return Ok(());
+    /// After a failure nothing is begun, and what was begun is awaited: none of it may write to the folder
+    /// when that is removed or taken up again.
+    async fn run(&self, manifest: &Manifest) -> Result<(), RepositoryError> {
+        if let Err(problem) = self.snapshots.check_files(manifest).await? {
+            return Err(corrupt(self.folder.join(problem.file().unwrap_or("manifest"))?, problem));
         }
+        let mut outcome = Ok(());
+        let mut files = manifest.files.iter();
+        let mut downloads = FuturesUnordered::new();
+        loop {
+            while downloads.len() < FILES_AT_ONCE_MAX && !self.is_failed.load(Ordering::Relaxed) {
+                let Some(file) = files.next() else { break };
+                downloads.push(self.download(file));
+            }
+            self.running.store(downloads.len(), Ordering::Relaxed);
+            let Some(done) = downloads.next().await else { return outcome };
+            self.is_failed.fetch_or(done.is_err(), Ordering::Relaxed);
+            outcome = outcome.and(done);
+        }
+    }
+
+    /// Downloads one file, or a part of it when another failed meanwhile.
+    async fn download(&self, file: &SnapshotFile) -> Result<(), RepositoryError> {
         let object = layout::file(&self.folder, &file.name)?;
-        let path = self.target.partial.dir.path().join(file.name.as_str());
-        let unwritten = |source| unwritten(&path, source);
-        let (created, partial) = (path.clone(), Arc::clone(&self.target.partial));
-        let writing = blocking(move || Writing::create(&created, partial)).await?;
-        let mut writing = writing.map_err(unwritten)?;
-        let mut received_bytes: u64 = 0;
-        while received_bytes < file.size_bytes {
-            if is_failed.load(Ordering::Relaxed) {
+        let mut counted = 0;
+        let mut is_anew = false;
+        loop {
+            let (partial, wanted) = (Arc::clone(&self.partial), file.clone());
+            let writing = blocking(move || Writing::open(partial, &wanted, is_anew)).await??;
+            let kept_bytes = writing.written_bytes();
+            self.count(kept_bytes, &mut counted);
+            let Some(writing) = self.fetch(&object, file, writing, &mut counted).await? else {
+                return Ok(());
+            };
+            if blocking(move || writing.finish()).await?? == file.sha256 {
                 return Ok(());
             }
-            let rest = usize::try_from(file.size_bytes.saturating_sub(received_bytes));
-            let length = rest.unwrap_or(usize::MAX).min(RANGE_BYTES);
-            let repository = &self.snapshots.repository;
-            let bytes = repository.get_range(&object, received_bytes, length).await?;
-            if bytes.len() != length {
-                return Err(corrupt(object, "it ends before its end"));
+            // What was there from before may be to blame.
+            if kept_bytes == 0 {
+                return Err(corrupt(object, "its hash is not the manifest's"));
             }
-            let length = u64::try_from(length).unwrap_or(u64::MAX);
-            received_bytes = received_bytes.saturating_add(length);
-            writing = blocking(move || writing.append(&bytes)).await?.map_err(unwritten)?;
-            (self.observer)(length);
+            is_anew = true;
         }
-        if blocking(move || writing.finish()).await?.map_err(unwritten)? != file.sha256 {
-            return Err(corrupt(object, "its hash is not the manifest's"));
-        }
-        Ok(())
-    }
-}
-
-/// A file that is hashed while it is written. It holds its folder, which is not removed before the
-/// last file is let go of, also where the download was dropped while a file was being written.
-struct Writing {
-    file: File,
-    _partial: Arc<Partial>,
-    hashing: digest::Context,
-}
-
-impl Writing {
-    fn create(path: &Path, partial: Arc<Partial>) -> io::Result<Self> {
-        let hashing = digest::Context::new(&digest::SHA256);
-        Ok(Self { file: File::create_new(path)?, _partial: partial, hashing })
     }
 
-    fn append(mut self, bytes: &[u8]) -> io::Result<Self> {
-        self.hashing.update(bytes);
-        self.file.write_all(bytes)?;
-        Ok(self)
-    }
-
-    fn finish(self) -> io::Result<crate::Sha256> {
-        self.file.sync_all()?;
-        Ok(finish(self.hashing))
-    }
-}
-
-/// The folder being filled, and where it goes.
-struct Target {
-    into: PathBuf,
-    partial: Arc<Partial>,
-}
-
-/// A folder of this download alone; it goes when this is dropped before it is moved away. So what a
-/// dropped download still has on its way never meets the next one's files.
-struct Partial {
-    dir: TempDir,
-    // Dropped after the folder in it.
-    _holder: Holder,
-}
-
-/// `<into>.downloading`, which goes with the last folder in it.
-struct Holder(PathBuf);
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        // Not empty: then it is the next download's.
-        drop(fs::remove_dir(&self.0));
-    }
-}
-
-impl Target {
-    async fn prepare(into: PathBuf) -> Result<Self, RepositoryError> {
-        blocking(move || {
-            let refused = |problem: &str| RepositoryError::Invalid {
-                what: "folder for a snapshot",
-                problem: format!("{} {problem}", into.display()),
-            };
-            let (Some(parent), Some(name)) = (into.parent(), into.file_name()) else {
-                return Err(refused("has no name"));
-            };
-            match fs::read_dir(&into).map(|mut entries| entries.next().is_some()) {
-                Ok(true) => return Err(refused("is not empty")),
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(unwritten(&into, error));
-                }
-                Ok(false) | Err(_) => {}
+    /// Fetches what a file lacks; `None` where another file failed meanwhile.
+    async fn fetch(
+        &self,
+        object: &ObjectName,
+        file: &SnapshotFile,
+        writing: Writing,
+        counted: &mut u64,
+    ) -> Result<Option<Writing>, RepositoryError> {
+        let from = writing.written_bytes();
+        let (fetched, mut waiting) = mpsc::channel::<Fetched>(WAITING_MAX);
+        let write = blocking(move || {
+            let mut writing = writing;
+            while let Some(Fetched { range, .. }) = waiting.blocking_recv() {
+                writing.append(&range)?;
             }
-            let mut holder = name.to_owned();
-            holder.push(".downloading");
-            let holder = parent.join(holder);
-            let partial = Partial::make(&holder).map_err(|error| unwritten(&holder, error))?;
-            Ok(Self { into, partial: Arc::new(partial) })
-        })
-        .await?
+            Ok(writing)
+        });
+        let (written, sent) = tokio::join!(write, self.send(object, file, from, fetched, counted));
+        // Where nobody takes ranges any more, the writer knows why.
+        let writing = written??;
+        Ok(sent?.then_some(writing))
     }
 
-    /// Moves the folder to its place: over an empty one, never over a full one.
-    async fn complete(self) -> Result<(), RepositoryError> {
-        blocking(move || {
-            let partial = self.partial.dir.path();
-            let moved = sync_folder(partial)
-                .and_then(|()| fs::rename(partial, &self.into))
-                .and_then(|()| self.into.parent().map_or(Ok(()), sync_folder));
-            moved.map_err(|error| unwritten(&self.into, error))
-        })
-        .await?
-    }
-}
-
-impl Partial {
-    /// A new folder in `holder`, which a download that was dropped may be removing just now.
-    fn make(holder: &Path) -> io::Result<Self> {
-        for _ in 1..HOLDER_ATTEMPTS_MAX {
-            match Self::try_make(holder) {
-                Err(error) if error.kind() == ErrorKind::NotFound && has_parent(holder) => {}
-                made => return made,
+    /// Hands the ranges from `from` on over in their order; whether to the end.
+    async fn send(
+        &self,
+        object: &ObjectName,
+        file: &SnapshotFile,
+        from: u64,
+        fetched: mpsc::Sender<Fetched>,
+        counted: &mut u64,
+    ) -> Result<bool, RepositoryError> {
+        let (mut begun, mut sent) = (from, from);
+        let mut fetching = FuturesOrdered::new();
+        loop {
+            // Its share, so that one file does not fetch what its writer has no time for yet.
+            let running = self.running.load(Ordering::Relaxed).max(1);
+            let share = RANGES_MAX.div_ceil(running);
+            while begun < file.size_bytes
+                && fetching.len() < share
+                && !self.is_failed.load(Ordering::Relaxed)
+            {
+                // Waits only where it holds none: so whoever holds some gets its first range, and ends.
+                let permit = if fetching.is_empty() {
+                    Arc::clone(&self.ranges).acquire_owned().await.ok()
+                } else {
+                    Arc::clone(&self.ranges).try_acquire_owned().ok()
+                };
+                let Some(permit) = permit else { break };
+                let length = file.size_bytes.saturating_sub(begun).min(RANGE_BYTES);
+                fetching.push_back(self.fetch_range(object, begun, length, permit));
+                begun = begun.saturating_add(length);
             }
-        }
-        Self::try_make(holder)
-    }
-
-    /// Removes what downloads left there when their process was killed.
-    fn try_make(holder: &Path) -> io::Result<Self> {
-        match fs::create_dir(holder) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        for entry in fs::read_dir(holder)? {
-            match fs::remove_dir_all(entry?.path()) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => {}
+            let Some(outcome) = fetching.next().await else { return Ok(sent == file.size_bytes) };
+            let (length, range) = outcome?;
+            if fetched.send(range).await.is_err() {
+                return Ok(false);
             }
+            sent = sent.saturating_add(length);
+            self.count(sent, counted);
         }
-        Ok(Self { dir: TempDir::new_in(holder)?, _holder: Holder(holder.to_owned()) })
     }
-}
 
-fn has_parent(path: &Path) -> bool {
-    path.parent().is_some_and(Path::is_dir)
-}
+    async fn fetch_range(
+        &self,
+        object: &ObjectName,
+        from: u64,
+        length: u64,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(u64, Fetched), RepositoryError> {
+        let length_max = usize::try_from(length).unwrap_or(usize::MAX);
+        let range = self.snapshots.repository.get_pieces(object, from, length_max).await?;
+        if range.iter().map(Bytes::len).sum::<usize>() != length_max {
+            return Err(corrupt(object, "it ends before its end"));
+        }
+        Ok((length, Fetched { range, _permit: permit }))
+    }
 
-fn unwritten(path: &Path, source: io::Error) -> RepositoryError {
-    RepositoryError::Local { operation: "write", path: path.to_owned(), source }
+    /// Reports how far a file is, where that is farther than before.
+    fn count(&self, bytes: u64, counted: &mut u64) {
+        if bytes > *counted {
+            let more = bytes.saturating_sub(*counted);
+            let before = self.received_bytes.fetch_add(more, Ordering::Relaxed);
+            *counted = bytes;
+            (self.progress)(before.saturating_add(more));
+        }
+    }
 }

@@ -63,7 +63,8 @@ impl Snapshots {
     /// Removes files that no manifest names, of uploads that got no new file since
     /// `older_than_unix_ms` by the repository's clock; returns how many. Leave much more time than
     /// the upload of one file ever takes, for instance a day: an upload that is still going on
-    /// would fail. Files of a manifest that cannot be read stay.
+    /// would fail. Files of a manifest that cannot be read stay. Also frees what uploads hold that
+    /// never became objects ([`abort_stale_uploads`](crate::IndexRepository::abort_stale_uploads)).
     pub async fn collect_orphans(
         &self,
         partition: PartitionId,
@@ -80,6 +81,7 @@ impl Snapshots {
             let latest = latest_of.entry((name, upload.to_owned())).or_default();
             *latest = object.stored_unix_ms.max(*latest);
         }
+        self.repository.abort_stale_uploads(Some(&files), older_than_unix_ms).await?;
         let mut removed: u64 = 0;
         for ((name, upload), latest) in latest_of {
             if latest < older_than_unix_ms && self.is_orphan(partition, &name, &upload).await? {

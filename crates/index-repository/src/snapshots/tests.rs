@@ -19,6 +19,7 @@ mod format;
 mod hostile;
 mod prune;
 mod publish;
+mod resume;
 
 const CLUSTER: [u8; 16] = [7; 16];
 const P: PartitionId = PartitionId(3);

@@ -8,10 +8,6 @@ use super::{
 };
 use crate::{LeaseId, Registry, Watch};
 
-/// The time to live of most leases here: as long as a loaded machine needs for a step, since a real
-/// clock does not wait for the test.
-const TTL: Duration = Duration::from_secs(2);
-
 /// Waits until the watch tells that the key is deleted.
 async fn wait_deleted(watch: &mut dyn Watch, key: &str) {
     while !changes(next(watch).await).contains(&deleted(key)) {}
@@ -33,9 +29,10 @@ async fn wait_noticed(subject: &impl RegistryUnderTest, registry: &dyn Registry)
 
 /// A lease that is not kept alive ends, and all its keys go at one revision, which watchers see.
 pub async fn expiry_deletes_a_leases_keys_at_one_revision(subject: impl RegistryUnderTest) {
+    let ttl = subject.ttl();
     let registry = subject.registry();
     let mut watch = watch_from_now(&*registry, "l/").await;
-    let lease = grant(&*registry, TTL).await;
+    let lease = grant(&*registry, ttl).await;
     let first = perform(&*registry, [put_under(lease, "l/1"), put("l/stays", "x")]).await;
     let second = perform(&*registry, [put_under(lease, "l/2")]).await;
     let mut put = changes(next(&mut *watch).await);
@@ -47,7 +44,7 @@ pub async fn expiry_deletes_a_leases_keys_at_one_revision(subject: impl Registry
         Some((first, Some(lease)))
     );
 
-    subject.pass(TTL * 2).await;
+    subject.pass(ttl * 2).await;
     let end = next(&mut *watch).await;
     let at = end.0;
     assert!(at > second);
@@ -63,49 +60,51 @@ pub async fn expiry_deletes_a_leases_keys_at_one_revision(subject: impl Registry
 
 /// However close to its end, a lease and its keys are there before their time is over.
 pub async fn leases_never_end_early(subject: impl RegistryUnderTest) {
+    let ttl = subject.ttl();
     let registry = subject.registry();
     for part in [1, 2, 4] {
         let before = subject.now();
-        let lease = grant(&*registry, TTL).await;
+        let lease = grant(&*registry, ttl).await;
         perform(&*registry, [put_under(lease, "k")]).await;
         // Close to the end after several steps, each noticed by the registry.
         for _ in 0..part {
-            subject.pass(TTL * 3 / 4 / part).await;
+            subject.pass(ttl * 3 / 4 / part).await;
             wait_noticed(&subject, &*registry).await;
             let entry = get(&*registry, "k").await;
             let passed = subject.now() - before;
-            assert!(entry.is_some() || passed >= TTL, "gone after {passed:?} of {TTL:?}");
+            assert!(entry.is_some() || passed >= ttl, "gone after {passed:?} of {ttl:?}");
         }
         let mut watch = watch_from_now(&*registry, "k").await;
         if get(&*registry, "k").await.is_some() {
-            subject.pass(TTL).await;
+            subject.pass(ttl).await;
             wait_deleted(&mut *watch, "k").await;
         }
         let passed = subject.now() - before;
-        assert!(passed >= TTL, "gone after {passed:?} of {TTL:?}");
+        assert!(passed >= ttl, "gone after {passed:?} of {ttl:?}");
     }
 }
 
 /// A lease that is kept alive goes on for several of its times; then its keys go.
 pub async fn keeping_alive_extends(subject: impl RegistryUnderTest) {
+    let ttl = subject.ttl();
     let registry = subject.registry();
     let mut watch = watch_from_now(&*registry, "k").await;
-    let lease = grant(&*registry, TTL).await;
+    let lease = grant(&*registry, ttl).await;
     perform(&*registry, [put_under(lease, "k")]).await;
     let mut last = subject.now();
     for _ in 0..5 {
-        subject.pass(TTL / 2).await;
+        subject.pass(ttl / 2).await;
         wait_noticed(&subject, &*registry).await;
         let sent = subject.now();
         let kept = bounded(registry.keep_alive(lease)).await;
         let passed = subject.now() - last;
-        assert!(kept.is_ok() || passed >= TTL, "gone {passed:?} after the last keep-alive");
+        assert!(kept.is_ok() || passed >= ttl, "gone {passed:?} after the last keep-alive");
         kept.expect("kept alive within its time; the machine is too slow for this test");
         last = sent;
     }
     assert!(get(&*registry, "k").await.is_some());
     assert_eq!(changes(next(&mut *watch).await), [written("k", "alive")]);
-    subject.pass(TTL * 2).await;
+    subject.pass(ttl * 2).await;
     assert_eq!(changes(next(&mut *watch).await), [deleted("k")]);
 }
 
@@ -134,13 +133,14 @@ pub async fn revoking_ends_a_lease(subject: impl RegistryUnderTest) {
 
 /// A transaction that puts a key under a lease that is gone, or never was, changes nothing.
 pub async fn dead_leases_take_no_keys(subject: impl RegistryUnderTest) {
+    let ttl = subject.ttl();
     let registry = subject.registry();
     let mut watch = watch_from_now(&*registry, "k").await;
-    let revoked = grant(&*registry, TTL).await;
+    let revoked = grant(&*registry, ttl).await;
     bounded(registry.revoke_lease(revoked)).await.expect("revoked");
-    let expired = grant(&*registry, TTL).await;
+    let expired = grant(&*registry, ttl).await;
     perform(&*registry, [put_under(expired, "k")]).await;
-    subject.pass(TTL * 2).await;
+    subject.pass(ttl * 2).await;
     wait_deleted(&mut *watch, "k").await;
     let before = perform(&*registry, [put("kept", "1")]).await;
     for dead in [revoked, expired, LeaseId(u64::MAX >> 1)] {

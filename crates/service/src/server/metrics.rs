@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
@@ -34,6 +35,11 @@ struct CallLabels {
     rpc_status_code: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ServerLabels {
+    server: String,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct CallHistogram;
 
@@ -47,6 +53,9 @@ impl MetricConstructor<Histogram> for CallHistogram {
 static CALLS: LazyLock<Family<CallLabels, Histogram, CallHistogram>> =
     LazyLock::new(|| Family::new_with_constructor(CallHistogram));
 
+/// Failed handshakes of every server of the process.
+static FAILED_HANDSHAKES: LazyLock<Family<ServerLabels, Counter>> = LazyLock::new(Family::default);
+
 /// Adds the calls of all servers of this process to a registry.
 pub fn register(registry: &mut Registry) {
     registry.register_with_unit(
@@ -55,6 +64,11 @@ pub fn register(registry: &mut Registry) {
         Unit::Seconds,
         CALLS.clone(),
     );
+    registry.register(
+        "nautilus_server_failed_handshakes",
+        "Callers without a certificate that holds up",
+        FAILED_HANDSHAKES.clone(),
+    );
 }
 
 /// Counters of one server.
@@ -62,6 +76,7 @@ pub fn register(registry: &mut Registry) {
 pub struct ServerMetrics {
     counts: RwLock<HashMap<(String, i32), Arc<Count>>>,
     shed: AtomicU64,
+    failed_handshakes: AtomicU64,
     server: String,
 }
 
@@ -88,6 +103,18 @@ pub struct MethodCount {
 impl ServerMetrics {
     pub(crate) fn new(server: impl Into<String>) -> Self {
         Self { server: server.into(), ..Self::default() }
+    }
+
+    pub(crate) fn count_failed_handshake(&self) {
+        self.failed_handshakes.fetch_add(1, Ordering::Relaxed);
+        let labels = ServerLabels { server: self.server.clone() };
+        FAILED_HANDSHAKES.get_or_create(&labels).inc();
+    }
+
+    /// Callers who showed no certificate, or one that does not hold up, or stopped half-way.
+    #[must_use]
+    pub fn failed_handshakes(&self) -> u64 {
+        self.failed_handshakes.load(Ordering::Relaxed)
     }
 
     pub(crate) fn count_shed(&self) {

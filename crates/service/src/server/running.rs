@@ -1,34 +1,34 @@
 //! A server that holds its address, and its life from there.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower::ServiceBuilder;
 
 use super::admission::Admission;
 use super::arrival::Arrival;
+use super::connection::{ServerTls, connections};
 use super::containment::Contained;
 use super::guard::{Guarded, RequestGuard};
 use super::metrics::{Metered, ServerMetrics};
+use super::peer::PeerChecked;
 use super::settings::ServerSettings;
 use super::stage::StageLayer;
 use super::trace::Traced;
 use super::{ServerError, set_health};
 use crate::clock::Clock;
+use crate::tls::ClientCertificates;
 
-/// Pause after a failed accept: out of file descriptors stays so for a while, and trying at once
-/// would only spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Age at which connections are closed where certificates say who is calling, unless told otherwise: each new one
+/// shows its certificate again.
+const CERTIFIED_AGE_MAX: Duration = Duration::from_secs(30 * 60);
 
 /// A server that has its address and waits to be served.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ pub struct BoundServer {
     pub(super) name: String,
     pub(super) settings: ServerSettings,
     pub(super) clock: Clock,
+    pub(super) tls: Option<ServerTls>,
     pub(super) guard: Option<Arc<dyn RequestGuard>>,
     pub(super) routes: Routes,
     pub(super) services: Vec<&'static str>,
@@ -70,6 +71,17 @@ impl BoundServer {
     /// stop token.
     pub async fn serve(self, stop: CancellationToken) -> Result<(), ServerError> {
         let settings = self.settings;
+        let asks_peers = self
+            .tls
+            .as_ref()
+            .is_some_and(|tls| matches!(tls.clients, ClientCertificates::Required));
+        let age_max = settings.connection_age_max.or(asks_peers.then_some(CERTIFIED_AGE_MAX));
+        let incoming = connections(
+            self.listener,
+            settings.keepalive_interval,
+            self.tls,
+            Arc::clone(&self.metrics),
+        );
         let stages = ServiceBuilder::new()
             // The order and its reasons: module documentation of `server`.
             .layer(StageLayer(Arrival {
@@ -77,6 +89,7 @@ impl BoundServer {
                 clock: self.clock.clone(),
             }))
             .layer(StageLayer(Admission::new(settings.in_flight_max, Arc::clone(&self.metrics))))
+            .layer(StageLayer(PeerChecked { is_required: asks_peers }))
             .layer(StageLayer(Guarded { guard: self.guard }))
             .layer(StageLayer(Metered { metrics: self.metrics, clock: self.clock }))
             .layer(StageLayer(Traced { role: self.name.as_str().into() }))
@@ -87,14 +100,14 @@ impl BoundServer {
             .http2_max_header_list_size(settings.header_bytes_max)
             .http2_keepalive_interval(Some(settings.keepalive_interval))
             .http2_keepalive_timeout(Some(settings.keepalive_timeout));
-        if let Some(age) = settings.connection_age_max {
+        if let Some(age) = age_max {
             transport = transport.max_connection_age(age);
         }
 
         let stop_accepting = CancellationToken::new();
         let serving = transport.serve_with_incoming_shutdown(
             stages,
-            connections(self.listener, settings.keepalive_interval),
+            incoming,
             stop_accepting.clone().cancelled_owned(),
         );
         tokio::pin!(serving);
@@ -126,20 +139,4 @@ impl BoundServer {
         tracing::info!(server = self.name, %address, "stopped");
         Ok(())
     }
-}
-
-/// Accepted connections; a failed accept pauses instead of spinning.
-fn connections(
-    listener: TcpListener,
-    keepalive: Duration,
-) -> impl Stream<Item = io::Result<TcpStream>> {
-    let incoming =
-        TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(keepalive));
-    incoming.then(|accepted| async {
-        if let Err(error) = &accepted {
-            tracing::warn!(error = %error, "accept failed");
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-        }
-        accepted
-    })
 }

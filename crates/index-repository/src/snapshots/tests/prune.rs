@@ -121,7 +121,7 @@ async fn an_upload_that_lost_files_is_not_published() {
     let scene = Scene::new().await;
     let dir = scene.checkpoint("10");
     fs::write(dir.join("000099.sst"), "the fifth file").expect("written");
-    let total = files_of(&dir).values().map(|bytes| bytes.len() as u64).sum();
+    let total: u64 = files_of(&dir).values().map(|bytes| bytes.len() as u64).sum();
     let (objects, found) = (scene.objects(), Mutex::new(0));
     // When the last bytes leave, at most four of the five files are on their way.
     let take_away = |sent| {

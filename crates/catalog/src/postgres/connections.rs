@@ -1,0 +1,154 @@
+//! The connections of this process: bounded, kept for a while, and thrown away at the first doubt.
+//!
+//! Not the driver's own pool: that one waits on a connection it takes back, without bound, so that a peer that is
+//! gone without a word holds its places for as long as TCP believes in it; and it hides why it cannot connect.
+
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::{Connection, Executor, PgConnection};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::config::PostgresConfig;
+use super::fault::Failure;
+
+/// Unused for longer, a connection is not used again: firewalls forget them without telling.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// Older, it is not used again, so that new passwords and certificates come into use.
+const AGE_MAX: Duration = Duration::from_secs(30 * 60);
+/// How long closing may take, over all connections.
+const CLOSE_MAX: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Connections {
+    config: PostgresConfig,
+    places: Arc<Semaphore>,
+    /// The one used last is at the end.
+    idle: Mutex<Vec<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    connection: PgConnection,
+    made: Instant,
+    used: Instant,
+}
+
+impl Kept {
+    fn is_fresh(&self, now: Instant) -> bool {
+        now.duration_since(self.used) < IDLE_MAX && now.duration_since(self.made) < AGE_MAX
+    }
+}
+
+/// A connection in use. Dropped without [`Connections::take_back`] it is closed, which is what becomes of it when a
+/// call is given up in the middle.
+#[derive(Debug)]
+pub(super) struct Lease {
+    connection: PgConnection,
+    made: Instant,
+    /// Whether it served calls before this one.
+    pub(super) is_reused: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Deref for Lease {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+impl Connections {
+    pub(super) fn new(config: PostgresConfig) -> Self {
+        let places = usize::try_from(config.connections_max).unwrap_or(1);
+        Self { config, places: Arc::new(Semaphore::new(places)), idle: Mutex::default() }
+    }
+
+    pub(super) fn config(&self) -> &PostgresConfig {
+        &self.config
+    }
+
+    /// A connection of its own for the caller, who bounds the waiting.
+    pub(super) async fn take(&self) -> Result<Lease, Failure> {
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        let place = place.map_err(|_| no_connection("the catalog was closed"))?;
+        if let Some(Kept { connection, made, .. }) = self.newest_idle() {
+            return Ok(Lease { connection, made, is_reused: true, _place: place });
+        }
+        let connection = self.connect().await?;
+        Ok(Lease { connection, made: Instant::now(), is_reused: false, _place: place })
+    }
+
+    /// Keeps a connection on which nothing is going on.
+    pub(super) fn take_back(&self, lease: Lease) {
+        let now = Instant::now();
+        let kept = Kept { connection: lease.connection, made: lease.made, used: now };
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|kept| kept.is_fresh(now));
+        if !self.places.is_closed() && kept.is_fresh(now) {
+            idle.push(kept);
+        }
+        // The place becomes free after the connection is there to be taken.
+    }
+
+    /// Closes what is not in use: after one was found broken the others most likely are.
+    pub(super) fn forget_idle(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// No connection is given out from now on; those in use are closed when they come back.
+    pub(super) async fn close(&self) {
+        self.places.close();
+        let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        let say_goodbye = async {
+            for kept in idle {
+                // The server notices the end also without being told.
+                let _ = kept.connection.close().await;
+            }
+        };
+        let _ = tokio::time::timeout(CLOSE_MAX, say_goodbye).await;
+    }
+
+    fn newest_idle(&self) -> Option<Kept> {
+        let now = Instant::now();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.pop().filter(|kept| kept.is_fresh(now))
+    }
+
+    async fn connect(&self) -> Result<PgConnection, Failure> {
+        let options = self.config.connect_options();
+        let options = options.map_err(|error| Failure::NoConnection(Box::new(error)))?;
+        let mut connection = PgConnection::connect_with(&options).await?;
+        let (is_standby, encoding, commit): (bool, String, String) = sqlx::query_as(
+            "SELECT pg_is_in_recovery(), current_setting('server_encoding'),
+                    current_setting('synchronous_commit')",
+        )
+        .fetch_one(&mut connection)
+        .await?;
+        if is_standby {
+            return Err(no_connection("the server is a standby, which may be behind"));
+        }
+        if encoding != "UTF8" {
+            return Err(no_connection("the database's encoding is not UTF8"));
+        }
+        if commit == "off" {
+            // Or acknowledged changes could be lost with the server.
+            connection.execute("SET synchronous_commit = on").await?;
+        }
+        Ok(connection)
+    }
+}
+
+fn no_connection(why: &'static str) -> Failure {
+    Failure::NoConnection(Box::new(io::Error::other(why)))
+}

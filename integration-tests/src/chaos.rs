@@ -1,0 +1,110 @@
+//! Faults against a real cluster under load, and what must hold all the while.
+
+mod groups;
+mod leaves;
+mod run;
+mod services;
+mod verify;
+
+pub use self::run::{Check, Options, Run};
+
+/// One story of faults.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// What `nautilus-chaos run` calls it.
+    pub name: &'static str,
+    /// What is done and what must hold, in one line.
+    pub about: &'static str,
+    /// Rows of the list of faults it stands for.
+    pub faults: &'static [&'static str],
+    /// Whether it is in the set that CI runs.
+    pub is_in_ci: bool,
+    play: fn(&mut Run) -> anyhow::Result<()>,
+}
+
+/// Every scenario there is.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "kill-leaves",
+        about: "kill -9 of serving leaves, one after the other: no search suffers, an idle leaf takes over",
+        faults: &["P1"],
+        is_in_ci: true,
+        play: leaves::kill,
+    },
+    Scenario {
+        name: "freeze-leaf",
+        about: "a serving leaf stands still beyond its lease and goes on: it serves nothing it lost",
+        faults: &["P3"],
+        is_in_ci: true,
+        play: leaves::freeze,
+    },
+    Scenario {
+        name: "restart-leaves",
+        about: "every leaf is stopped politely and started again: no search suffers",
+        faults: &["P5"],
+        is_in_ci: false,
+        play: groups::restart_leaves,
+    },
+    Scenario {
+        name: "lose-group",
+        about: "all of a group dies with its disks: the other answers everything, and it comes back",
+        faults: &["P6"],
+        is_in_ci: true,
+        play: groups::lose_group,
+    },
+    Scenario {
+        name: "lose-coordinators",
+        about: "coordinators die or stand still while leaves die: the standby acts, nothing is owned twice",
+        faults: &["C1", "C2"],
+        is_in_ci: true,
+        play: groups::lose_coordinators,
+    },
+    Scenario {
+        name: "lose-everything",
+        about: "every leaf's disk and all of etcd are lost: repository and log bring everything back",
+        faults: &["O2", "E8"],
+        is_in_ci: true,
+        play: groups::lose_everything,
+    },
+    Scenario {
+        name: "lose-etcd",
+        about: "etcd is gone for a minute: searches and writes go on",
+        faults: &["E4"],
+        is_in_ci: true,
+        play: services::lose_etcd,
+    },
+    Scenario {
+        name: "lose-kafka",
+        about: "Kafka is gone for half a minute: searches go on, no acknowledged write is lost",
+        faults: &["K1"],
+        is_in_ci: true,
+        play: services::lose_kafka,
+    },
+    Scenario {
+        name: "lose-repository",
+        about: "a leaf dies while the object store is away: its partition comes back once the store does",
+        faults: &["S-5"],
+        is_in_ci: false,
+        play: services::lose_repository,
+    },
+    Scenario {
+        name: "kill-roots",
+        about: "kill -9 of roots: searches go through the other",
+        faults: &["R1"],
+        is_in_ci: true,
+        play: services::kill_roots,
+    },
+];
+
+impl Scenario {
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        SCENARIOS.iter().find(|scenario| scenario.name == name)
+    }
+
+    /// Plays it in a run that has started.
+    pub fn play(&self, run: &mut Run) -> anyhow::Result<()> {
+        (self.play)(run)
+    }
+}
