@@ -10,6 +10,7 @@
 //!
 //! Nothing here moves a partition: a person's wish becomes a key, and the acting coordinator decides.
 
+mod addition;
 mod change;
 mod explain;
 mod refusal;
@@ -17,9 +18,10 @@ mod removal;
 mod report;
 mod snapshot;
 
+pub use addition::add_group;
 pub use change::{Applied, Change, Preview, Warning, Write, apply, preview};
 pub use explain::{Explanation, MoveAnswer};
 pub use refusal::Refusal;
-pub use removal::{Removal, preview_removal, remove_group};
+pub use removal::{Removal, needed_from, preview_removal, remove_group};
 pub use report::{HeldPartition, LeafReport, PartitionReport, Role};
 pub use snapshot::{Forecast, GroupSnapshot};

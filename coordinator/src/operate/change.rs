@@ -187,12 +187,8 @@ async fn prepare(
     let (write, seen) = snapshot.write_of(change)?;
     let mut warnings = snapshot.warnings_of(change);
     if matches!(change, Change::Standing { state: GroupState::Drained, .. }) {
-        let mut needed = snapshot.served();
-        for other in GroupSnapshot::read_all(registry).await? {
-            if other.group != *group && other.state() == GroupState::Active {
-                needed.retain(|partition| !other.served().contains(partition));
-            }
-        }
+        let mut needed = super::needed_from(group, &GroupSnapshot::read_all(registry).await?);
+        needed.retain(|partition| snapshot.served().contains(partition));
         if !needed.is_empty() {
             warnings.push(Warning::StillNeeded(needed));
         }

@@ -76,9 +76,19 @@ pub enum Refusal {
         /// Which coordinator.
         coordinator: CoordinatorName,
     },
-    /// Searches would have nobody left.
-    #[error("no other group serves any partition: group {group} is the last")]
+    /// Searches would have nobody left for a partition.
+    #[error(
+        "no other active group serves partition {partition}: group {group} is the last that is complete"
+    )]
     LastGroup {
+        /// Which.
+        group: GroupName,
+        /// The first partition that only it can answer for.
+        partition: PartitionId,
+    },
+    /// The name is taken.
+    #[error("there is a replica group {group} already")]
+    GroupThere {
         /// Which.
         group: GroupName,
     },
@@ -98,7 +108,8 @@ impl Refusal {
             | Self::GroupActive { .. }
             | Self::LeavesRegistered { .. }
             | Self::CoordinatorActs { .. }
-            | Self::LastGroup { .. } => Class::Precondition,
+            | Self::LastGroup { .. }
+            | Self::GroupThere { .. } => Class::Precondition,
         }
     }
 }

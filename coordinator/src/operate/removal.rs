@@ -1,9 +1,12 @@
 //! Removing a replica group for good.
 
+use std::collections::BTreeSet;
+
 use nautilus_registry::layout::{GroupName, GroupState, Key, prefix};
 use nautilus_registry::{
     Condition, Entry, Operation, Registry, TRANSACTION_OPERATIONS_MAX, Transaction,
 };
+use nautilus_types::PartitionId;
 
 use super::{GroupSnapshot, Refusal};
 use crate::CoordinatorError;
@@ -25,8 +28,8 @@ pub async fn preview_removal(
     Ok(Removal { keys: entries.into_iter().map(|entry| entry.key).collect() })
 }
 
-/// Removes every key of a group that is drained and whose leaves and coordinators have stopped, while another group
-/// serves. Its epochs are forgotten. Interrupted, it leaves a drained group, and can be repeated. `Refused`.
+/// Removes every key of a group that is drained and whose leaves and coordinators have stopped, while active groups
+/// serve every partition. Its epochs are forgotten. Interrupted, it leaves a drained group, and can be repeated. `Refused`.
 pub async fn remove_group(
     registry: &dyn Registry,
     group: &GroupName,
@@ -60,6 +63,19 @@ pub async fn remove_group(
     }
 }
 
+/// The partitions that no other active group serves: with this group gone, nobody would answer for them.
+#[must_use]
+pub fn needed_from(group: &GroupName, all: &[GroupSnapshot]) -> BTreeSet<PartitionId> {
+    let others = || all.iter().filter(|it| it.group != *group);
+    let served: BTreeSet<PartitionId> = others()
+        .filter(|it| it.state() == GroupState::Active)
+        .flat_map(GroupSnapshot::served)
+        .collect();
+    // Those of all groups: one that lost its own assignments must not look like one nobody needs.
+    let known = all.iter().flat_map(|it| it.assignments.keys().copied());
+    known.filter(|partition| !served.contains(partition)).collect()
+}
+
 /// Everything under the group's name, also what a newer version put there; its standing last.
 async fn removable(
     registry: &dyn Registry,
@@ -81,8 +97,8 @@ async fn removable(
         let (group, coordinator) = (group.clone(), coordinator.clone());
         return Err(Refusal::CoordinatorActs { group, coordinator }.into());
     }
-    if !all.iter().any(|it| it.group != *group && !it.served().is_empty()) {
-        return Err(Refusal::LastGroup { group: group.clone() }.into());
+    if let Some(partition) = needed_from(group, &all).first().copied() {
+        return Err(Refusal::LastGroup { group: group.clone(), partition }.into());
     }
     let listing = within(registry.list(&prefix::group(group)))
         .await

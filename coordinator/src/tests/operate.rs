@@ -11,7 +11,7 @@ use nautilus_types::{Class, PartitionId};
 
 use super::world::{Leaf, World, group, leaf_name};
 use crate::operate::{
-    Change, GroupSnapshot, MoveAnswer, Refusal, Role, Warning, Write, apply, preview,
+    Change, GroupSnapshot, MoveAnswer, Refusal, Role, Warning, Write, add_group, apply, preview,
     preview_removal, remove_group,
 };
 use crate::plan::{Reason, Wanted, WhyRefused};
@@ -269,13 +269,19 @@ async fn a_group_is_removed_when_nobody_misses_it() {
     world.kill(&a).await;
     assert!(matches!(refused().await, Refusal::CoordinatorActs { .. }));
     coordinator.stop().await;
-    assert_eq!(refused().await, Refusal::LastGroup { group: group() });
+    let last = |partition| Refusal::LastGroup { group: group(), partition: PartitionId(partition) };
+    assert_eq!(refused().await, last(0));
 
-    // Another one serves.
+    // Another one serves: first one partition, which is not enough, then all.
     let other = GroupName::new("b").expect("valid");
     let stored = world.stored().await;
-    for record in served_by(&other, stored.of(0).clone()) {
-        world.put(&record, None).await;
+    for partition in 0..300 {
+        for record in served_by(&other, stored.of(partition).clone()) {
+            world.put(&record, None).await;
+        }
+        if partition == 0 {
+            assert_eq!(refused().await, last(1));
+        }
     }
     // What a newer version put there goes too.
     let newer = format!("{}later", prefix::group(&group()));
@@ -289,6 +295,26 @@ async fn a_group_is_removed_when_nobody_misses_it() {
     let left = registry.list(&prefix::all_groups()).await.expect("listed").entries;
     assert!(left.iter().all(|it| it.key.starts_with("groups/b/")) && !left.is_empty());
     assert_eq!(refused().await, Refusal::UnknownGroup { group: group() });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_is_added_drained_and_only_once() {
+    let world = World::new();
+    let registry = world.registry.as_ref();
+    let note = Note { owner: "ada".to_owned(), reason: String::new() };
+    let add = || async { add_group(registry, &group(), note.clone(), 1).await };
+    add().await.expect("added");
+    assert_eq!(snapshot(&world).await.state(), GroupState::Drained);
+    let again = refusal(add().await.expect_err("refused"));
+    assert_eq!(again, Refusal::GroupThere { group: group() });
+    // Its coordinator takes it from there.
+    let _coordinator = world.coordinator("c1", 4);
+    let a = world.leaf("leaf-a").await;
+    world.settle(&[&a], 4).await;
+    assert_eq!(snapshot(&world).await.served().len(), 4);
+    let active = standing(GroupState::Active);
+    apply(registry, &group(), &active).await.expect("written");
+    assert_eq!(snapshot(&world).await.state(), GroupState::Active);
 }
 
 /// A group whose one leaf serves one partition.
