@@ -8,7 +8,9 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::config::ConfigCommand;
 use crate::commands::init::InitArgs;
-use crate::commands::{completion, doc, namespace, search, status, suggest, user};
+use crate::commands::{
+    completion, doc, group, leaf, namespace, partition, search, status, suggest, user,
+};
 use crate::serve::{ConfigArgs, IndexBuilderCommand};
 use crate::{dev, feed};
 
@@ -120,9 +122,11 @@ pub(crate) enum OutputFormat {
 pub(crate) enum Command {
     /// Start everything on this machine, in one process
     Dev(dev::DevArgs),
-    /// Serve partitions of a replica group
-    #[command(after_help = "Example:\n  nautilus leaf --config cluster.toml --set leaf.name=a-1")]
-    Leaf(ConfigArgs),
+    /// Serve partitions of a replica group; or, with a command, list, cordon and drain leaves
+    #[command(
+        after_help = "Examples:\n  nautilus leaf --config cluster.toml --set leaf.name=a-1   serve\n  nautilus leaf list --config cluster.toml                      look"
+    )]
+    Leaf(leaf::LeafArgs),
     /// Fan searches out to leaves
     #[command(after_help = "Example:\n  nautilus root --config cluster.toml")]
     Root(ConfigArgs),
@@ -159,6 +163,12 @@ pub(crate) enum Command {
     User(user::UserCommand),
     /// What the cluster is doing, on one screen
     Status(status::StatusArgs),
+    /// List, explain, move and recover partitions
+    #[command(subcommand)]
+    Partition(partition::PartitionCommand),
+    /// List, add, drain, resume, remove and hand over replica groups
+    #[command(subcommand)]
+    Group(group::GroupCommand),
     /// Print the completion script of a shell
     Completion(completion::CompletionArgs),
     /// Print the version

@@ -29,6 +29,8 @@ use tonic::transport::{Channel, Endpoint};
 
 use self::group::{INNER, Plan};
 
+use crate::registry_socket::RegistrySocket;
+
 pub use self::data_dir::DataDir;
 pub use self::group::ReplicaGroup;
 pub use self::ports::Ports;
@@ -177,7 +179,22 @@ impl Cluster {
             self.groups.push(group.with_context(|| format!("start replica group {name}"))?);
         }
         let root = self.start_root().await.context("start the root")?;
-        self.start_public(grant_signer, root).await
+        self.start_public(grant_signer, root).await?;
+        self.start_registry_socket();
+        Ok(())
+    }
+
+    /// What `nautilus group` and the like need of this process. Everything else works without.
+    fn start_registry_socket(&mut self) {
+        let told = self.plan().coordinator();
+        let registry = Arc::clone(&self.ports.registry);
+        match RegistrySocket::bind(self.data_dir.path(), registry, told) {
+            Ok(socket) => self.public.spawn("registry-socket", |stop| socket.run(stop)),
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(error, "commands for partitions, leaves and groups will not work");
+            }
+        }
     }
 
     fn plan(&self) -> Plan<'_> {

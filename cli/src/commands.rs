@@ -3,8 +3,11 @@
 pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod doc;
+pub(crate) mod group;
 pub(crate) mod init;
+pub(crate) mod leaf;
 pub(crate) mod namespace;
+pub(crate) mod partition;
 pub(crate) mod search;
 pub(crate) mod status;
 pub(crate) mod suggest;
@@ -23,7 +26,7 @@ pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let global = cli.global;
     match cli.command {
         Command::Dev(args) => dev::run(&global, args).await?,
-        Command::Leaf(args) => serve::run(&global, Role::Leaf, &args).await?,
+        Command::Leaf(args) => leaf::run(&global, args).await?,
         Command::Root(args) => serve::run(&global, Role::Root, &args).await?,
         Command::Coordinator(args) => serve::run(&global, Role::Coordinator, &args).await?,
         Command::Merger(args) => serve::run(&global, Role::Merger, &args).await?,
@@ -39,6 +42,8 @@ pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Namespace(command) => namespace::run(&global, command).await?,
         Command::User(command) => user::run(&global, command).await?,
         Command::Status(args) => status::run(&global, args).await?,
+        Command::Partition(command) => partition::run(&global, command).await?,
+        Command::Group(command) => group::run(&global, command).await?,
         Command::Completion(args) => completion::run(&args)?,
         Command::Version => {
             let version = env!("CARGO_PKG_VERSION");

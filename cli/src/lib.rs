@@ -4,12 +4,13 @@
 //! arguments ─► cli ─┬► dev       opens the data directory and starts a cluster: all roles
 //!                   ├► leaf, root, … one role as a process of its own, on services
 //!                   ├► feed      folder ─► text ─► batches ─► ingest.v1
-//!                   └► commands  search, doc, namespace, user, status ─► client ─► gRPC
+//!                   ├► commands  search, doc, namespace, user, status ─► client ─► gRPC
+//!                   └► commands  partition, leaf, group ─► placement ─► registry
 //! ```
 //!
-//! Not here: anything a role decides. `init` and `config` read the configuration of processes; every other command
-//! that starts no role only speaks the public API, with a token it was given or mints with the development
-//! issuer's key of the data directory.
+//! Not here: anything a role decides. `init` and `config` read the configuration of processes; `partition`, `leaf` and
+//! `group` write wishes into the registry; every other command that starts no role only speaks the public API, with a
+//! token it was given or mints with the development issuer's key of the data directory.
 
 pub mod backends;
 mod cli;
@@ -25,6 +26,8 @@ mod format;
 mod grpcurl;
 mod location;
 mod output;
+mod placement;
+mod registry_socket;
 mod serve;
 mod wire_json;
 

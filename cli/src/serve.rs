@@ -21,6 +21,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use serde_json::json;
 
+pub(crate) use self::ports::grant_verifier;
+
 use self::ports::Opened;
 use crate::cli::Global;
 use crate::config::ProcessConfig;
@@ -42,6 +44,11 @@ pub(crate) struct ConfigArgs {
 }
 
 impl ConfigArgs {
+    /// Whether anything was said.
+    pub(crate) fn is_given(&self) -> bool {
+        self.config.is_some() || !self.settings.is_empty()
+    }
+
     /// Reads it.
     pub(crate) fn load(&self) -> anyhow::Result<ProcessConfig> {
         ProcessConfig::load(self.config.as_deref(), &self.settings)

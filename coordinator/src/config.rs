@@ -34,6 +34,8 @@ pub struct RawConfig {
     pub moves_max: usize,
     /// Most partitions of one leaf; 0 = any number.
     pub partitions_per_leaf_max: usize,
+    /// So much of the leaves, rounded up, is kept idle to replace lost ones; 0 = all share the partitions.
+    pub spare_percent: usize,
 }
 
 impl Default for RawConfig {
@@ -50,6 +52,7 @@ impl Default for RawConfig {
             // Each downloads a snapshot: more at once would take the network from searches.
             moves_max: 2,
             partitions_per_leaf_max: 0,
+            spare_percent: 15,
         }
     }
 }
@@ -95,6 +98,9 @@ impl RawConfig {
                 "is 0: draining leaves could not be emptied".to_owned(),
             ));
         }
+        if self.spare_percent > 90 {
+            return Err(invalid("spare_percent", "is above 90".to_owned()));
+        }
         let per_leaf = self.partitions_per_leaf_max;
         Ok(Config {
             name,
@@ -103,6 +109,7 @@ impl RawConfig {
                 partitions: self.partitions,
                 moves_max: self.moves_max,
                 partitions_per_leaf_max: (per_leaf > 0).then_some(per_leaf),
+                spare_percent: self.spare_percent,
             },
             patience: Patience {
                 lease_ttl,
@@ -135,6 +142,7 @@ mod tests {
             lease_ttl = "3s"
             gather_time = "250ms"
             partitions_per_leaf_max = 8
+            spare_percent = 20
             "#,
         )
         .expect("valid");
@@ -143,7 +151,9 @@ mod tests {
         assert_eq!(config.wanted.partitions_per_leaf_max, Some(8));
         assert_eq!(config.patience.lease_ttl, Duration::from_secs(3));
         assert_eq!(config.patience.gather_time, Duration::from_millis(250));
-        assert_eq!(parsed("").expect("defaults").wanted.partitions_per_leaf_max, None);
+        assert_eq!(config.wanted.spare_percent, 20);
+        let defaults = parsed("").expect("defaults").wanted;
+        assert_eq!((defaults.partitions_per_leaf_max, defaults.spare_percent), (None, 15));
     }
 
     #[test]
@@ -156,6 +166,7 @@ mod tests {
             ("lease_ttl = '2h'", "lease_ttl is not 100ms to 1h"),
             ("relist_interval = '1ms'", "relist_interval is below 10ms"),
             ("moves_max = 0", "moves_max is 0"),
+            ("spare_percent = 91", "spare_percent is above 90"),
         ];
         for (text, problem) in cases {
             let error = parsed(text).expect_err(text);

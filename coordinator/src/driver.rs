@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nautilus_registry::layout::{Decision, Record, prefix};
+use nautilus_registry::layout::{Decision, Key, REFUSED_MOVES_MAX, Record, RefusedMove, prefix};
 use nautilus_registry::{
     Condition, Operation, Registry, RegistryError, Revision, Transaction, Watch,
 };
 use nautilus_service::{CancellationToken, Clock};
-use nautilus_types::Class;
+use nautilus_types::{Class, PartitionId};
 
 use crate::backoff::Backoff;
 use crate::election::{Election, Leadership, within};
-use crate::plan::{HeldBack, Observed, Plan, PlannedChange, Roster, check_plan, plan};
-use crate::view::{View, assignment_record};
+use crate::metrics::Sight;
+use crate::plan::{HeldBack, Observed, Plan, PlannedChange, Reason, Roster, check_plan, plan};
+use crate::view::View;
 use crate::{Config, CoordinatorError, CoordinatorMetrics};
 
 /// Changes that come within this time are planned for together: a leaf that goes takes many keys with it.
@@ -167,31 +168,34 @@ impl Term<'_> {
         let outlook = self.roster.observe(now, &observed, &assignments);
         let plan = plan(&observed, &config.wanted, &assignments, &outlook);
         check_plan(&observed, &config.wanted, &assignments, &plan)?;
-        let idle = observed.idle_leaves(&assignments);
-        metrics.planned(group, idle, plan.unassigned.len(), plan.held_back.is_some());
+        metrics.planned(group, Sight::of(&observed, &config.wanted, &assignments, &plan));
         self.say_what_is_held_back(&plan, &observed);
         for change in &plan.changes {
             self.execute(change).await?;
         }
-        self.decide(&plan).await?;
+        self.decide(&plan, &observed).await?;
         Ok(outlook.look_again_at)
     }
 
-    /// Writes one assignment, if it is still as the plan saw it and this coordinator still leads.
+    /// Writes one assignment, if it is still as the plan saw it and this coordinator still leads. A request that
+    /// led to it goes in the same moment: it is never decided twice, and never forgotten undecided.
     async fn execute(&mut self, change: &PlannedChange) -> Result<(), CoordinatorError> {
         let PlannedChange { assignment, reason } = change;
         let group = &self.driver.config.group;
-        let record = assignment_record(group, assignment);
-        let key = record.key().to_string();
-        let condition = match self.view.assigned_at(group, assignment.partition) {
-            Some(revision) => Condition::Unchanged(key.clone(), revision),
-            None => Condition::Absent(key.clone()),
-        };
-        let value =
-            assignment.encode().map_err(CoordinatorError::while_("encode an assignment"))?;
-        let put = Operation::Put { key, value, lease: None };
-        let revision = self.transact(vec![condition], put, "write an assignment").await?;
+        let record = Record::Assignment(group.clone(), assignment.clone());
+        let mut conditions = vec![self.as_seen(&record.key())];
+        let mut operations = vec![put(&record)?];
+        let request = Key::Move { group: group.clone(), partition: assignment.partition };
+        let is_asked_for = *reason == Reason::OperatorMove;
+        if is_asked_for {
+            conditions.push(self.as_seen(&request));
+            operations.push(Operation::Delete(request.to_string()));
+        }
+        let revision = self.transact(conditions, operations, "write an assignment").await?;
         self.view.wrote(revision, record);
+        if is_asked_for {
+            self.view.deleted(revision, &request);
+        }
         self.driver.metrics.changed(group, *reason);
         tracing::info!(
             %group,
@@ -205,39 +209,87 @@ impl Term<'_> {
         Ok(())
     }
 
-    /// Writes what is left undone, for people, when that has changed.
-    async fn decide(&mut self, plan: &Plan) -> Result<(), CoordinatorError> {
-        let group = &self.driver.config.group;
+    /// Writes what is left undone, for people, when that has changed. Requests that are refused go in the
+    /// same moment.
+    async fn decide(&mut self, plan: &Plan, observed: &Observed) -> Result<(), CoordinatorError> {
+        let Driver { config, metrics, .. } = self.driver;
+        let group = &config.group;
         let decision = Decision {
             held_back: plan.held_back.as_ref().map(ToString::to_string),
             unassigned: plan.unassigned.keys().copied().collect(),
+            refused_moves: self.refused_moves(plan, observed),
         };
         let value = decision.encode().map_err(CoordinatorError::while_("encode the decision"))?;
         // Only so many partitions fit: compared is what stands there.
         let stored =
             Decision::decode(&value).map_err(CoordinatorError::while_("encode the decision"))?;
-        if self.view.decision(group) == Some(&stored) {
+        let refused: Vec<Key> = plan
+            .refused
+            .keys()
+            .take(REFUSED_MOVES_MAX)
+            .map(|partition| Key::Move { group: group.clone(), partition: *partition })
+            .collect();
+        if self.view.decision(group) == Some(&stored) && refused.is_empty() {
             return Ok(());
         }
+        let conditions = refused.iter().map(|key| self.as_seen(key)).collect();
         let record = Record::Decision(group.clone(), stored);
-        let put = Operation::Put { key: record.key().to_string(), value, lease: None };
-        let revision = self.transact(Vec::new(), put, "write the decision").await?;
+        let mut operations = vec![put(&record)?];
+        operations.extend(refused.iter().map(|key| Operation::Delete(key.to_string())));
+        let revision = self.transact(conditions, operations, "write the decision").await?;
         self.view.wrote(revision, record);
+        for key in &refused {
+            self.view.deleted(revision, key);
+        }
+        for (partition, why) in plan.refused.iter().take(REFUSED_MOVES_MAX) {
+            metrics.refused(group, *why);
+            tracing::info!(%group, %partition, why = why.as_str(), "a move was refused");
+        }
         Ok(())
     }
 
-    /// Performs one write under these conditions and under the leadership. `NotLeading`.
+    /// Those told of so far, without what has been made since, and those of this plan. As many as are told of
+    /// at once are refused at once: the others wait for their turn.
+    fn refused_moves(&self, plan: &Plan, observed: &Observed) -> Vec<RefusedMove> {
+        let now: Vec<_> = plan.refused.iter().take(REFUSED_MOVES_MAX).collect();
+        let is_answered = |partition: PartitionId| {
+            let made = |it: &&PlannedChange| it.reason == Reason::OperatorMove;
+            let mut made = plan.changes.iter().filter(made).map(|it| it.assignment.partition);
+            now.iter().any(|(it, _)| **it == partition) || made.any(|it| it == partition)
+        };
+        let before = self.view.decision(&self.driver.config.group);
+        let before = before.map_or(&[][..], |it| &it.refused_moves);
+        let kept = before.iter().filter(|it| !is_answered(it.partition)).cloned();
+        let added = now.iter().map(|(partition, why)| RefusedMove {
+            partition: **partition,
+            to: observed.requests.get(partition).and_then(|request| request.to.clone()),
+            why: why.as_str().to_owned(),
+        });
+        let all: Vec<_> = kept.chain(added).collect();
+        let surplus = all.len().saturating_sub(REFUSED_MOVES_MAX);
+        all.into_iter().skip(surplus).collect()
+    }
+
+    /// That the key is as it was when the plan was made.
+    fn as_seen(&self, key: &Key) -> Condition {
+        match self.view.modified(key) {
+            Some(revision) => Condition::Unchanged(key.to_string(), revision),
+            None => Condition::Absent(key.to_string()),
+        }
+    }
+
+    /// Writes under these conditions and under the leadership. `NotLeading`.
     async fn transact(
         &mut self,
         conditions: Vec<Condition>,
-        operation: Operation,
+        operations: Vec<Operation>,
         doing: &'static str,
     ) -> Result<Revision, CoordinatorError> {
         let Leadership { key, revision, .. } = self.leadership;
         // First, so that it is the one that is named when both do not hold.
         let leads = Condition::Unchanged(key.clone(), *revision);
         let conditions = std::iter::once(leads).chain(conditions).collect();
-        let transaction = Transaction { conditions, operations: vec![operation] };
+        let transaction = Transaction { conditions, operations };
         match within(self.driver.registry.transact(transaction)).await {
             Ok(revision) => Ok(revision),
             Err(RegistryError::Conflict { key: lost, .. }) if lost == *key => {
@@ -281,6 +333,12 @@ impl Term<'_> {
         }
         self.was_held_back = plan.held_back.clone();
     }
+}
+
+/// The write of a record that stays.
+fn put(record: &Record) -> Result<Operation, CoordinatorError> {
+    let value = record.encode().map_err(CoordinatorError::while_("encode what is written"))?;
+    Ok(Operation::Put { key: record.key().to_string(), value, lease: None })
 }
 
 /// Waits for the next change and takes it in; false where the watch has ended. For ever without a watch.

@@ -3,6 +3,7 @@
 use nautilus_registry::{RegistryError, Revision};
 use nautilus_types::Class;
 
+use crate::operate::Refusal;
 use crate::plan::PlanFault;
 
 /// An error of the coordinator.
@@ -44,6 +45,9 @@ pub enum CoordinatorError {
     /// A plan breaks the rules; it was not executed.
     #[error(transparent)]
     Plan(#[from] PlanFault),
+    /// What a person asked for is not done.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// Another coordinator acts for the group now, or none.
     #[error("this coordinator no longer leads the group")]
     NotLeading,
@@ -58,6 +62,7 @@ impl CoordinatorError {
             Self::Registry { source, .. } => source.class(),
             Self::Unreadable { .. } | Self::WentBack { .. } => Class::Corrupt,
             Self::Plan(_) => Class::Bug,
+            Self::Refused(refusal) => refusal.class(),
             Self::NotLeading => Class::Fenced,
         }
     }

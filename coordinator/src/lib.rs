@@ -9,7 +9,7 @@
 //!
 //! Of the coordinators of a group one acts, elected by a key under its lease; the others stand by. All
 //! decisions are [`plan`]'s, a pure function; the driver only does IO. It keeps no state that a successor would
-//! need: what it decided stands in the registry.
+//! need: what it decided stands in the registry. So does what people ask of it, through [`operate`].
 //!
 //! Not here: what a leaf does with its assignments, and how roots find out. A group without a coordinator
 //! keeps serving as it does.
@@ -23,6 +23,7 @@ mod driver;
 mod election;
 mod error;
 mod metrics;
+pub mod operate;
 pub mod plan;
 mod view;
 

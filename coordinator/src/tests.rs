@@ -2,4 +2,6 @@
 
 mod acting;
 mod faults;
+mod operate;
+mod people;
 mod world;

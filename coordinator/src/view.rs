@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use nautilus_registry::layout::{Assignment, Decision, GroupName, Key, Record};
+use nautilus_registry::layout::{
+    Cordon, CordonKind, Decision, GroupName, GroupStanding, Key, Leader, Record,
+};
 use nautilus_registry::{Change, Entry, LeaseId, Listing, Revision};
-use nautilus_types::PartitionId;
 
 use crate::CoordinatorError;
 use crate::plan::{Assignments, Observed};
@@ -86,8 +87,9 @@ impl View {
         self.records.insert(entry.key, known);
     }
 
-    /// The leaves and what they announce. A replica counts only under the lease of its leaf's registration:
+    /// The leaves, what they announce, and what people ask of them. A replica counts only under the lease of its leaf's registration:
     /// what an earlier life of the leaf has left behind is gone with its lease, and not a state of this one.
+    /// A cordon that does not read keeps partitions away: somebody meant something by it.
     pub(crate) fn observed(&self) -> Observed {
         let mut observed = Observed::default();
         let mut leases = BTreeMap::new();
@@ -97,11 +99,32 @@ impl View {
                 observed.leaves.insert(leaf.leaf.clone(), leaf.clone());
             }
         }
-        for known in self.records.values() {
-            let Ok(Record::Replica(_, replica)) = &known.record else { continue };
-            if leases.get(&replica.leaf) == Some(&known.lease) {
-                let key = (replica.partition, replica.leaf.clone());
-                observed.replicas.insert(key, replica.clone());
+        for (key, known) in &self.records {
+            match &known.record {
+                Ok(Record::Replica(_, replica)) => {
+                    if leases.get(&replica.leaf) == Some(&known.lease) {
+                        let key = (replica.partition, replica.leaf.clone());
+                        observed.replicas.insert(key, replica.clone());
+                    }
+                }
+                Ok(Record::Cordon(_, cordon)) => {
+                    observed.cordons.insert(cordon.leaf.clone(), cordon.kind);
+                }
+                Ok(Record::Move(_, request)) => {
+                    observed.requests.insert(request.partition, request.clone());
+                }
+                Ok(
+                    Record::Leaf(..)
+                    | Record::Assignment(..)
+                    | Record::Coordinator(..)
+                    | Record::Decision(..)
+                    | Record::Standing(..),
+                ) => {}
+                Err(_) => {
+                    if let Some(Key::Cordon { leaf, .. }) = Key::parse(key) {
+                        observed.cordons.insert(leaf, CordonKind::Cordon);
+                    }
+                }
             }
         }
         observed
@@ -127,33 +150,63 @@ impl View {
 
     /// The last decision, if it reads.
     pub(crate) fn decision(&self, group: &GroupName) -> Option<&Decision> {
-        let key = Key::Decision { group: group.clone() }.to_string();
-        match self.records.get(&key).map(|known| &known.record) {
-            Some(Ok(Record::Decision(_, decision))) => Some(decision),
-            Some(Ok(_) | Err(_)) | None => None,
+        match self.record(&Key::Decision { group: group.clone() }) {
+            Some(Record::Decision(_, decision)) => Some(decision),
+            Some(_) | None => None,
         }
     }
 
-    /// When a partition's assignment was written; `None` = there is none.
-    pub(crate) fn assigned_at(
-        &self,
-        group: &GroupName,
-        partition: PartitionId,
-    ) -> Option<Revision> {
-        let key = Key::Assignment { group: group.clone(), partition }.to_string();
-        self.records.get(&key).map(|known| known.modified)
+    /// Who coordinates the group, if anybody does and it reads.
+    pub(crate) fn leader(&self, group: &GroupName) -> Option<&Leader> {
+        match self.record(&Key::Coordinator { group: group.clone() }) {
+            Some(Record::Coordinator(_, leader)) => Some(leader),
+            Some(_) | None => None,
+        }
     }
-}
 
-/// An assignment as a record.
-pub(crate) fn assignment_record(group: &GroupName, assignment: &Assignment) -> Record {
-    Record::Assignment(group.clone(), assignment.clone())
+    /// Whether roots send searches to the group, if that is said and reads.
+    pub(crate) fn standing(&self, group: &GroupName) -> Option<&GroupStanding> {
+        match self.record(&Key::Standing { group: group.clone() }) {
+            Some(Record::Standing(_, standing)) => Some(standing),
+            Some(_) | None => None,
+        }
+    }
+
+    /// The cordons that read, each with whether it ends by itself.
+    pub(crate) fn cordons(&self) -> impl Iterator<Item = (&Cordon, bool)> {
+        self.records.values().filter_map(|known| match &known.record {
+            Ok(Record::Cordon(_, cordon)) => Some((cordon, known.lease.is_some())),
+            Ok(_) | Err(_) => None,
+        })
+    }
+
+    /// When a key was written; `None` = it is not there.
+    pub(crate) fn modified(&self, key: &Key) -> Option<Revision> {
+        self.records.get(&key.to_string()).map(|known| known.modified)
+    }
+
+    /// The revision of the last listing.
+    pub(crate) fn listed(&self) -> Revision {
+        self.listed
+    }
+
+    /// Takes in that a key was deleted at this revision.
+    pub(crate) fn deleted(&mut self, at: Revision, key: &Key) {
+        self.seen = self.seen.max(at);
+        self.records.remove(&key.to_string());
+    }
+
+    fn record(&self, key: &Key) -> Option<&Record> {
+        self.records.get(&key.to_string())?.record.as_ref().ok()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use nautilus_registry::layout::{Holder, LeafName, LeafRegistration, Replica, ReplicaState};
-    use nautilus_types::{Class, Epoch};
+    use nautilus_registry::layout::{
+        Assignment, Holder, LeafName, LeafRegistration, Replica, ReplicaState,
+    };
+    use nautilus_types::{Class, Epoch, PartitionId};
 
     use super::*;
 
@@ -162,16 +215,9 @@ mod tests {
     }
 
     fn entry(record: &Record, modified: u64, lease: Option<u64>) -> Entry {
-        let value = match record {
-            Record::Leaf(_, it) => it.encode(),
-            Record::Assignment(_, it) => it.encode(),
-            Record::Replica(_, it) => it.encode(),
-            Record::Coordinator(_, it) => it.encode(),
-            Record::Decision(_, it) => it.encode(),
-        };
         Entry {
             key: record.key().to_string(),
-            value: value.expect("valid"),
+            value: record.encode().expect("valid"),
             modified: Revision(modified),
             lease: lease.map(LeaseId),
         }
@@ -183,8 +229,14 @@ mod tests {
 
     fn assigned(epoch: u64) -> Record {
         let owner = Holder { leaf: name(), epoch: Epoch(epoch) };
-        let (partition, reason) = (PartitionId(0), "TEST".to_owned());
-        Record::Assignment(group(), Assignment { partition, owner, retiring: None, reason })
+        let assignment = Assignment {
+            partition: PartitionId(0),
+            owner,
+            retiring: None,
+            reason: "TEST".to_owned(),
+            is_pinned: false,
+        };
+        Record::Assignment(group(), assignment)
     }
 
     fn registered() -> Record {
@@ -236,10 +288,11 @@ mod tests {
         view.apply(Revision(13), put(&assigned(3), 13));
         view.apply(Revision(14), put(&assigned(4), 14));
         assert_eq!(epoch(&view), Some(4));
-        assert_eq!(view.assigned_at(&group(), PartitionId(0)), Some(Revision(14)));
+        let key = assigned(4).key();
+        assert_eq!(view.modified(&key), Some(Revision(14)));
         view.apply(Revision(15), delete(&assigned(4), 15));
         assert_eq!(epoch(&view), None);
-        assert_eq!(view.assigned_at(&group(), PartitionId(0)), None);
+        assert_eq!(view.modified(&key), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod groups;
 mod leaves;
+mod rollout;
 mod run;
 mod services;
 mod verify;
@@ -93,6 +94,27 @@ pub const SCENARIOS: &[Scenario] = &[
         faults: &["R1"],
         is_in_ci: true,
         play: services::kill_roots,
+    },
+    Scenario {
+        name: "remove-group",
+        about: "a whole group is drained and removed, and a fresh one with empty disks added: no search suffers",
+        faults: &[],
+        is_in_ci: false,
+        play: rollout::remove_group,
+    },
+    Scenario {
+        name: "rolling-deploy",
+        about: "both groups are handed over by `nautilus group deploy`, all their processes restarted",
+        faults: &["P5"],
+        is_in_ci: false,
+        play: rollout::rolling_deploy,
+    },
+    Scenario {
+        name: "drain-leaf",
+        about: "serving leaves are drained and take partitions again, and a recovery is rehearsed: no search suffers",
+        faults: &[],
+        is_in_ci: false,
+        play: rollout::drain_leaf,
     },
 ];
 

@@ -10,7 +10,7 @@ mod config;
 mod layout;
 mod services;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use nautilus_test_services::{Daemon, Launch};
+
+use crate::process::Process;
 
 pub use self::layout::{Kind, Layout, Member};
 pub use self::services::Services;
@@ -35,6 +37,8 @@ pub struct Cluster {
     folder: PathBuf,
     nautilus: PathBuf,
     members: BTreeMap<String, Member>,
+    /// Of groups that are not there yet, or no more.
+    others: BTreeMap<String, Member>,
     processes: BTreeMap<String, Daemon>,
     /// What all of it stands on; last, so that it outlives the roles.
     pub services: Services,
@@ -56,11 +60,16 @@ impl Cluster {
         fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
         config::write_endpoints(folder, &members)?;
         certificates::write(folder, &members)?;
-        let members = members.into_iter().map(|member| (member.name.clone(), member)).collect();
+        let is_later = |member: &Member| {
+            member.group.as_ref().is_some_and(|group| layout.later_groups.contains(group))
+        };
+        let members = members.into_iter().map(|member| (member.name.clone(), member));
+        let (others, members) = members.partition(|(_, member)| is_later(member));
         let mut cluster = Self {
             folder: folder.to_owned(),
             nautilus: nautilus.to_owned(),
             members,
+            others,
             processes: BTreeMap::new(),
             services,
         };
@@ -93,19 +102,45 @@ impl Cluster {
         self.members.values().filter(move |member| member.kind == kind)
     }
 
+    /// The replica groups whose processes may run, by name.
+    #[must_use]
+    pub fn groups(&self) -> BTreeSet<String> {
+        self.members.values().filter_map(|member| member.group.clone()).collect()
+    }
+
+    /// Makes the processes of a group that was laid out for later members; none of them runs yet.
+    pub fn add_group(&mut self, group: &str) -> anyhow::Result<Vec<String>> {
+        move_group(group, &mut self.others, &mut self.members)
+    }
+
+    /// Takes the processes of a group, which must not run, out of the members.
+    pub fn remove_group(&mut self, group: &str) -> anyhow::Result<()> {
+        move_group(group, &mut self.members, &mut self.others).map(|_| ())
+    }
+
     /// Runs a command of `nautilus` to its end and returns its stdout.
     pub fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let output =
+            self.command(arguments).stdin(Stdio::null()).output().context("start nautilus")?;
+        if !output.status.success() {
+            bail!("nautilus {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Starts a command of `nautilus`; what it says is kept under this name among the logs.
+    pub fn begin(&self, arguments: &[&str], name: &str) -> anyhow::Result<Process> {
+        Process::start(self.command(arguments), &self.folder.join("logs"), name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.nautilus);
         command.args(arguments).arg("--data-dir").arg(&self.folder);
         if matches!(arguments.first(), Some(&("init" | "config" | "partition" | "leaf" | "group")))
         {
             command.arg("--config").arg(self.folder.join("cluster.toml"));
         }
-        let output = command.stdin(Stdio::null()).output().context("start nautilus")?;
-        if !output.status.success() {
-            bail!("nautilus {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        command
     }
 
     /// Starts a member that does not run, and returns before it is ready.
@@ -218,4 +253,20 @@ impl Cluster {
     fn process(&self, name: &str) -> anyhow::Result<&Daemon> {
         self.processes.get(name).with_context(|| format!("{name} does not run"))
     }
+}
+
+/// Moves what is of a group from one to the other; its names.
+fn move_group(
+    group: &str,
+    from: &mut BTreeMap<String, Member>,
+    to: &mut BTreeMap<String, Member>,
+) -> anyhow::Result<Vec<String>> {
+    let is_its = |member: &Member| member.group.as_deref() == Some(group);
+    let (moved, kept) = std::mem::take(from).into_iter().partition(|(_, it)| is_its(it));
+    *from = kept;
+    let moved: BTreeMap<String, Member> = moved;
+    anyhow::ensure!(!moved.is_empty(), "there is no group {group}");
+    let names = moved.keys().cloned().collect();
+    to.extend(moved);
+    Ok(names)
 }

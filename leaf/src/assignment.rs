@@ -43,7 +43,7 @@ mod tests {
 
     fn claim(owner: Holder, retiring: Option<Holder>) -> Claim {
         let (partition, reason) = (PartitionId(1), "TEST".to_owned());
-        let assignment = Assignment { partition, owner, retiring, reason };
+        let assignment = Assignment { partition, owner, retiring, reason, is_pinned: false };
         Claim::of(&assignment, Revision(3), &LeafName::new("us").expect("valid"))
     }
 

@@ -248,6 +248,7 @@ impl Opening {
         let marks = until_answered(&self.served, stop, ask).await.map_err(OpenError::Log)?;
         let Some(marks) = marks else { return Ok(None) };
         self.served.note_log_high(marks.high, self.shared.clock.unix_ms());
+        self.served.progress.begin_replay(self.shared.clock.now(), next, marks.high);
         let applier = Applier::new(
             Arc::clone(&self.served),
             writer,

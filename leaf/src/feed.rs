@@ -78,6 +78,7 @@ impl Feed {
                 has_caught_up = true;
                 let took = self.clock.now().saturating_duration_since(began);
                 self.metrics.recovered(Phase::Replay, took);
+                self.served.progress.end_replay(self.clock.now());
             }
             let from = applier.next_offset();
             let read = || self.log.read(self.served.id, from, READ_BYTES);

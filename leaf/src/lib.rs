@@ -31,6 +31,7 @@ mod metrics;
 mod partition;
 mod partitions;
 mod placement;
+mod progress;
 mod pulse;
 mod record;
 mod recovery;

@@ -12,6 +12,7 @@ use nautilus_types::{Epoch, Offset, PartitionId};
 use tokio::sync::{Notify, OwnedRwLockReadGuard, RwLock, watch};
 
 use crate::LeafError;
+use crate::progress::Progress;
 use crate::pulse::Pulses;
 use crate::state::{Action, Event, Life, State};
 
@@ -27,6 +28,8 @@ pub(crate) struct Served {
     database: Arc<RwLock<Option<Partition>>>,
     lag: Lag,
     snapshot: Mutex<Option<KnownSnapshot>>,
+    /// How far its recovery is, for people.
+    pub(crate) progress: Progress,
 }
 
 struct Inner {
@@ -76,6 +79,7 @@ impl Served {
             database: Arc::new(RwLock::new(None)),
             lag: Lag::default(),
             snapshot: Mutex::new(None),
+            progress: Progress::default(),
         }
     }
 

@@ -76,6 +76,7 @@ impl Recovery {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut pause = RETRY_FIRST;
         let mut tries = 0;
+        self.served.progress.begin_download(self.shared.clock.now());
         loop {
             let error = match self.try_once(&stop).await {
                 Ok(Some(event)) => return self.served.step(self.shared.clock.now(), event),
@@ -118,6 +119,7 @@ impl Recovery {
         let began = self.shared.clock.now();
         let wanted = wanted(&self.shared, partition, marks);
         let Some(found) = self.restore(wanted, into.clone(), stop).await? else { return Ok(None) };
+        self.served.progress.end_download(self.shared.clock.now());
         self.tell_passed_over(&found, marks).await?;
         let Some(manifest) = found.manifest else {
             return Ok(Some(Event::NoSnapshot { log_low: marks.low }));
@@ -146,12 +148,16 @@ impl Recovery {
     ) -> Result<Option<Found>, RecoveryError> {
         let (snapshots, partition) = (self.shared.snapshots.clone(), self.served.id);
         let (runtime, stop) = (Handle::current(), stop.clone());
+        let served = Arc::clone(&self.served);
         let job = move || {
+            let progress = |manifest: &Manifest, bytes| {
+                served.progress.downloading(manifest.size_bytes(), bytes);
+            };
             runtime.block_on(async {
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => None,
-                    found = snapshots.restore(partition, &wanted, &into, &|_| {}) => Some(found),
+                    found = snapshots.restore(partition, &wanted, &into, &progress) => Some(found),
                 }
             })
         };

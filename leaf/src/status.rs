@@ -11,7 +11,7 @@ use crate::state::State;
 
 impl Leaf {
     /// The state of every partition; one that cannot be looked at says so in its detail.
-    pub(crate) async fn status(&self) -> GetStatusResponse {
+    pub async fn status(&self) -> GetStatusResponse {
         let mut partitions = Vec::new();
         for served in self.shared.partitions.all() {
             partitions.push(self.partition_status(&served).await);
@@ -35,6 +35,7 @@ impl Leaf {
             status.snapshot_offset = known.next_offset.0;
             status.snapshot_unix_ms = i64::try_from(known.created_unix_ms).unwrap_or(i64::MAX);
         }
+        status.recovery = served.progress.status(self.shared.clock.now());
         match self.shared.log.watermarks(served.id).await {
             Ok(marks) => {
                 status.log_low_offset = marks.low.0;

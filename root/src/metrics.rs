@@ -1,8 +1,9 @@
 //! The root's metrics. Labels are bounded: never a namespace, a leaf or a reason of a leaf's making.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use nautilus_registry::layout::ReplicaState;
+use nautilus_registry::layout::{GroupState, ReplicaState};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -76,6 +77,9 @@ pub struct RootMetrics {
     table_age_seconds: Gauge,
     registry_connected: Gauge,
     replicas: Family<StateLabel, Gauge>,
+    drained_groups: Gauge,
+    partitions_of_drained_groups: Gauge,
+    drained_group_requests: Counter,
 }
 
 fn durations() -> Histogram {
@@ -94,6 +98,9 @@ impl Default for RootMetrics {
             table_age_seconds: Gauge::default(),
             registry_connected: Gauge::default(),
             replicas: Family::default(),
+            drained_groups: Gauge::default(),
+            partitions_of_drained_groups: Gauge::default(),
+            drained_group_requests: Counter::default(),
         }
     }
 }
@@ -142,6 +149,21 @@ impl RootMetrics {
             self.registry_connected.clone(),
         );
         registry.register("root_replicas", "Replicas by announced state", self.replicas.clone());
+        registry.register(
+            "root_drained_groups",
+            "Replica groups that somebody has drained",
+            self.drained_groups.clone(),
+        );
+        registry.register(
+            "root_partitions_only_in_drained_groups",
+            "Partitions that no other group serves, so that a drained one is asked",
+            self.partitions_of_drained_groups.clone(),
+        );
+        registry.register(
+            "root_drained_group_requests",
+            "Requests sent to a drained group because no other one could answer",
+            self.drained_group_requests.clone(),
+        );
     }
 
     pub(crate) fn searched(&self, outcome: &'static str, elapsed: Duration) {
@@ -194,12 +216,22 @@ impl RootMetrics {
         self.registry_connected.set(i64::from(is_connected));
     }
 
+    pub(crate) fn asked_drained_group(&self) {
+        self.drained_group_requests.inc();
+    }
+
     pub(crate) fn table(&self, table: &RoutingTable) {
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let drained = table.groups.values().filter(|group| group.state() == GroupState::Drained);
+        self.drained_groups.set(gauge(drained.count()));
+        let needed: BTreeSet<_> =
+            table.groups.values().flat_map(|group| &group.still_needed).collect();
+        self.partitions_of_drained_groups.set(gauge(needed.len()));
         for state in REPLICA_STATES {
             let all = table.replicas.values().flatten();
             let count = all.filter(|replica| replica.state == state).count();
             let label = StateLabel { state: state_name(state) };
-            self.replicas.get_or_create(&label).set(i64::try_from(count).unwrap_or(i64::MAX));
+            self.replicas.get_or_create(&label).set(gauge(count));
         }
     }
 }
@@ -240,6 +272,7 @@ mod tests {
         metrics.partial("deadline");
         metrics.table_age(None);
         metrics.registry_connected(true);
+        metrics.asked_drained_group();
         metrics.table(&RoutingTable::unknown(nautilus_types::PartitionMap::divided(1)));
         let mut registry = Registry::with_prefix("nautilus");
         metrics.register(&mut registry);
@@ -255,6 +288,9 @@ mod tests {
             "nautilus_root_routing_table_age_seconds -1",
             "nautilus_root_registry_connected 1",
             "nautilus_root_replicas{state=\"SERVING\"} 0",
+            "nautilus_root_drained_groups 0",
+            "nautilus_root_partitions_only_in_drained_groups 0",
+            "nautilus_root_drained_group_requests_total 1",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

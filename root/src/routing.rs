@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use nautilus_registry::Revision;
-use nautilus_registry::layout::{GroupName, LeafName, Record, ReplicaState};
+use nautilus_registry::layout::{
+    GroupName, GroupStanding, GroupState, LeafName, Record, ReplicaState,
+};
 use nautilus_types::{Epoch, PartitionId, PartitionMap};
 
 mod state;
@@ -35,6 +37,8 @@ pub enum Standing {
     Serving,
     /// It still answers and will go: a last resort.
     Draining,
+    /// It answers, but somebody has drained its group: for what no other group serves.
+    GroupDrained,
     /// A newer epoch serves: its answers count only while the registry is away.
     Outdated,
     /// It does not answer searches.
@@ -65,6 +69,18 @@ pub struct Group {
     pub unserved: Vec<PartitionId>,
     /// Why its coordinator does not act; empty = it acts.
     pub held_back: String,
+    /// What somebody has said of it.
+    pub standing: Option<GroupStanding>,
+    /// Partitions for which it is asked although it is drained: no other group serves them. Ascending.
+    pub still_needed: Vec<PartitionId>,
+}
+
+impl Group {
+    /// Whether it takes its share of searches.
+    #[must_use]
+    pub fn state(&self) -> GroupState {
+        self.standing.as_ref().map_or(GroupState::Active, |standing| standing.state)
+    }
 }
 
 /// A whole table.
@@ -107,6 +123,12 @@ impl RoutingTable {
         let mut table = Self::unknown(map);
         table.revision = state.revision();
         table.serving_epochs = state.serving_epochs().clone();
+        // What a replica is good for depends on its group, so that comes first.
+        for record in state.records() {
+            if let Record::Standing(group, standing) = record {
+                table.group(group).standing = Some(standing.clone());
+            }
+        }
         for record in state.records() {
             table.add(record);
         }
@@ -114,6 +136,7 @@ impl RoutingTable {
             replicas.sort_by(|a, b| (a.standing, &a.at).cmp(&(b.standing, &b.at)));
         }
         table.find_unserved();
+        table.find_still_needed();
         table
     }
 
@@ -158,9 +181,15 @@ impl RoutingTable {
                     address: replica.address.clone(),
                 });
                 let is_outdated = self.is_outdated(group, replica.partition, replica.epoch);
+                let group_state = self.group(group).state();
                 let standing = match replica.state {
                     ReplicaState::Serving | ReplicaState::Draining if is_outdated => {
                         Standing::Outdated
+                    }
+                    ReplicaState::Serving | ReplicaState::Draining
+                        if group_state == GroupState::Drained =>
+                    {
+                        Standing::GroupDrained
                     }
                     ReplicaState::Serving => Standing::Serving,
                     ReplicaState::Draining => Standing::Draining,
@@ -178,7 +207,10 @@ impl RoutingTable {
                 };
                 self.replicas.entry(replica.partition).or_default().push(Arc::new(replica));
             }
-            Record::Coordinator(group, _) => {
+            Record::Coordinator(group, _)
+            | Record::Cordon(group, _)
+            | Record::Move(group, _)
+            | Record::Standing(group, _) => {
                 self.group(group);
             }
             Record::Decision(group, decision) => {
@@ -203,14 +235,32 @@ impl RoutingTable {
     fn find_unserved(&mut self) {
         let mut served: BTreeSet<(&GroupName, PartitionId)> = BTreeSet::new();
         for replica in self.replicas.values().flatten() {
-            if matches!(replica.standing, Standing::Serving | Standing::Draining) {
-                served.insert((&replica.at.group, replica.partition));
+            match replica.standing {
+                Standing::Serving | Standing::Draining | Standing::GroupDrained => {
+                    served.insert((&replica.at.group, replica.partition));
+                }
+                Standing::Outdated | Standing::NotReady => {}
             }
         }
         for (name, group) in &mut self.groups {
             let all = (0..self.map.partitions).map(PartitionId);
             group.unserved =
                 all.filter(|partition| !served.contains(&(name, *partition))).collect();
+        }
+    }
+
+    fn find_still_needed(&mut self) {
+        for (partition, replicas) in &self.replicas {
+            // The first is the best.
+            if replicas.first().is_some_and(|it| it.standing == Standing::GroupDrained) {
+                let last = replicas.iter().filter(|it| it.standing == Standing::GroupDrained);
+                let names: BTreeSet<&GroupName> = last.map(|it| &it.at.group).collect();
+                for name in names {
+                    if let Some(group) = self.groups.get_mut(name) {
+                        group.still_needed.push(*partition);
+                    }
+                }
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use futures::future::join_all;
 use nautilus_proto::admin::v1::{LeafSummary, PartitionStatus, ReplicaGroupStatus};
 use nautilus_proto::leaf::v1 as leaf;
 use nautilus_proto::root::v1::{GetStatusResponse, PartitionFailure};
+use nautilus_registry::layout::GroupState;
 use nautilus_service::Deadline;
 use nautilus_types::PartitionId;
 
@@ -106,9 +107,21 @@ fn groups(routes: &Routes, answers: &[(Arc<LeafHandle>, LeafAnswer)]) -> Vec<Rep
             leaves: leaves.map(|(leaf, answer)| summary(routes, leaf, answer.is_ok())).collect(),
             unserved: group.unserved.iter().map(|partition| partition.0).collect(),
             held_back: group.held_back.clone(),
+            standing: group.state().as_str().to_owned(),
+            standing_detail: drained_by(group),
+            still_needed: group.still_needed.iter().map(|partition| partition.0).collect(),
         }
     };
     routes.table.groups.iter().map(of_group).collect()
+}
+
+/// Who drained a group and why; empty where it is active.
+fn drained_by(group: &crate::routing::Group) -> String {
+    match group.standing.as_ref().filter(|it| it.state == GroupState::Drained) {
+        Some(standing) if standing.note.reason.is_empty() => standing.note.owner.clone(),
+        Some(standing) => format!("{}: {}", standing.note.owner, standing.note.reason),
+        None => String::new(),
+    }
 }
 
 fn summary(routes: &Routes, leaf: &LeafHandle, is_reachable: bool) -> LeafSummary {

@@ -48,6 +48,11 @@ impl DataDir {
         Ok(data_dir)
     }
 
+    /// Itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Of the mutation log.
     pub(crate) fn log(&self) -> PathBuf {
         self.path.join("log")

@@ -37,6 +37,19 @@ pub(super) struct Plan<'a> {
     pub(super) metrics: &'a RoleMetrics,
 }
 
+impl Plan<'_> {
+    /// What every coordinator is told but for its name and group.
+    pub(super) fn coordinator(&self) -> nautilus_coordinator::RawConfig {
+        nautilus_coordinator::RawConfig {
+            partitions: self.map.partitions,
+            gather_time: HumanDuration(GATHER_TIME),
+            // All leaves are of one process, and go together: there is nobody to spare.
+            spare_percent: 0,
+            ..self.settings.roles.coordinator.clone()
+        }
+    }
+}
+
 /// One replica group while it runs.
 pub struct ReplicaGroup {
     name: String,
@@ -59,9 +72,7 @@ impl ReplicaGroup {
         let config = nautilus_coordinator::RawConfig {
             name: format!("{name}-coordinator"),
             replica_group: name.to_owned(),
-            partitions: plan.map.partitions,
-            gather_time: HumanDuration(GATHER_TIME),
-            ..plan.settings.roles.coordinator.clone()
+            ..plan.coordinator()
         };
         let (registry, clock) = (Arc::clone(&plan.ports.registry), plan.ports.clock.clone());
         let coordinator = Coordinator::build(config.validate()?, registry, clock)

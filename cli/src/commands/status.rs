@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 use nautilus_proto::admin::v1::{
-    GetStatusRequest, GetStatusResponse, LeafSummary, PartitionStatus, ReplicaGroupStatus,
+    GetStatusRequest, GetStatusResponse, LeafSummary, PartitionStatus, RecoveryStatus,
+    ReplicaGroupStatus,
 };
 use nautilus_service::{Clock, class_of};
 use nautilus_types::Class;
@@ -23,6 +24,7 @@ use crate::{location, output, wire_json};
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 const SERVING: &str = "SERVING";
+const DRAINED: &str = "DRAINED";
 
 /// How to look.
 #[derive(Debug, Args)]
@@ -63,6 +65,11 @@ pub(crate) async fn run(global: &Global, args: StatusArgs) -> anyhow::Result<()>
             Ok(_) | Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
         }
     }
+}
+
+/// How every replica is, once.
+pub(crate) async fn fetch(global: &Global) -> anyhow::Result<GetStatusResponse> {
+    look(global, &mut false).await
 }
 
 async fn look(global: &Global, explained: &mut bool) -> anyhow::Result<GetStatusResponse> {
@@ -182,10 +189,20 @@ fn groups(status: &GetStatusResponse) -> String {
     let mut text = String::new();
     for group in &status.groups {
         let name = output::clean_line(&group.name);
-        if !group.unserved.is_empty() {
-            let numbers: Vec<String> = group.unserved.iter().map(u32::to_string).collect();
+        if group.standing == DRAINED {
+            let detail = output::clean_line(&group.standing_detail);
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "group {name} does not serve partition {}", numbers.join(", "));
+            let _ = write!(text, "group {name} is drained by {detail}");
+            if !group.still_needed.is_empty() {
+                let numbers = numbers(&group.still_needed);
+                let _ = write!(text, "; searches still need it for partition {numbers}");
+            }
+            text.push('\n');
+        }
+        if !group.unserved.is_empty() {
+            let numbers = numbers(&group.unserved);
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "group {name} does not serve partition {numbers}");
         }
         if !group.held_back.is_empty() {
             let why = output::clean_line(&group.held_back);
@@ -197,6 +214,11 @@ fn groups(status: &GetStatusResponse) -> String {
         }
     }
     text
+}
+
+fn numbers(partitions: &[u32]) -> String {
+    let numbers: Vec<String> = partitions.iter().map(u32::to_string).collect();
+    numbers.join(", ")
 }
 
 /// What the disk is used for, over all replicas.
@@ -241,6 +263,7 @@ fn status_json(status: &GetStatusResponse) -> Value {
             "namespaces": partition.namespaces,
             "documents": partition.documents,
             "disk_bytes": partition.disk_bytes,
+            "recovery": partition.recovery.as_ref().map(recovery_json),
             "row_bytes": rows
                 .map(|row| json!({ "kind": row.kind, "bytes": row.bytes }))
                 .collect::<Vec<_>>(),
@@ -252,6 +275,19 @@ fn status_json(status: &GetStatusResponse) -> Value {
         "version": status.version,
         "partitions": partitions.collect::<Vec<_>>(),
         "groups": status.groups.iter().map(group_json).collect::<Vec<_>>(),
+    })
+}
+
+/// How a recovery goes or went.
+pub(crate) fn recovery_json(recovery: &RecoveryStatus) -> Value {
+    json!({
+        "snapshot_bytes": recovery.snapshot_bytes,
+        "downloaded_bytes": recovery.downloaded_bytes,
+        "download_ms": recovery.download_ms,
+        "replay_from_offset": recovery.replay_from_offset,
+        "replay_until_offset": recovery.replay_until_offset,
+        "replay_ms": recovery.replay_ms,
+        "is_done": recovery.is_done,
     })
 }
 
@@ -269,5 +305,8 @@ fn group_json(group: &ReplicaGroupStatus) -> Value {
         "leaves": group.leaves.iter().map(leaf).collect::<Vec<_>>(),
         "unserved": group.unserved,
         "held_back": group.held_back,
+        "standing": group.standing,
+        "standing_detail": group.standing_detail,
+        "still_needed": group.still_needed,
     })
 }

@@ -65,7 +65,7 @@ impl Opened {
 }
 
 /// Verifies grants by the public key of the mergers.
-pub(super) fn grant_verifier(config: &ProcessConfig) -> anyhow::Result<GrantVerifier> {
+pub(crate) fn grant_verifier(config: &ProcessConfig) -> anyhow::Result<GrantVerifier> {
     let key = PublicKey::load(&config.keys.dir, "grant").context("load the key of grants")?;
     Ok(GrantVerifier::new(KeySet::from(key)))
 }

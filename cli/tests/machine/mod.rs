@@ -30,9 +30,14 @@ impl Machine {
 
     /// Starts the server and waits until it serves.
     pub(crate) fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// As [`Self::start`], with more arguments.
+    pub(crate) fn start_with(&mut self, more: &[&str]) {
         let log = File::create(self.path("dev.log")).expect("log file");
         let server = self
-            .command(&["dev", "--listen", "127.0.0.1:0", "--log", "warn"])
+            .command(&[&["dev", "--listen", "127.0.0.1:0", "--log", "warn"], more].concat())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn();

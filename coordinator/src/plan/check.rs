@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use nautilus_registry::layout::{Assignment, Holder, LeafName};
 use nautilus_types::{Epoch, PartitionId};
 
-use super::model::{Assignments, Observed, Plan, PlannedChange, Reason, Wanted, holders};
+use super::model::{Assignments, Plan, PlannedChange, Wanted};
+use super::observed::{Observed, holders};
+use super::reason::Reason;
 
 /// What is wrong with a plan: a fault of the planner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +47,7 @@ pub fn check_plan(
         }
         assignments.insert(partition, change.assignment.clone());
     }
+    check_refused(observed, plan)?;
     check_moves(wanted, previous, &assignments)?;
     check_unassigned(observed, wanted, &assignments, plan)
 }
@@ -63,6 +66,9 @@ impl Context<'_> {
         let old = self.assignments.get(&new.partition);
         let refuse = |is_wrong, problem| if is_wrong { Err(problem) } else { Ok(()) };
         refuse(new.reason != reason.as_str(), "states another reason than its own")?;
+        let was_pinned = old.is_some_and(|old| old.is_pinned && old.owner == new.owner);
+        let is_pinned = was_pinned || *reason == Reason::OperatorMove;
+        refuse(new.is_pinned != is_pinned, "pins it, or lets it go, without being asked")?;
         self.check_owner(old, new)?;
         self.check_retiring(old, new)?;
         let Some(old) = old else {
@@ -92,7 +98,7 @@ impl Context<'_> {
             return Ok(());
         }
         if !self.observed.is_open(&new.owner.leaf) {
-            return Err("gives it to a leaf that is draining");
+            return Err("gives it to a leaf that is draining or cordoned");
         }
         let is_full = |max| held(&new.owner.leaf) >= max;
         if self.wanted.partitions_per_leaf_max.is_some_and(is_full) {
@@ -107,6 +113,8 @@ impl Context<'_> {
         new: &Assignment,
     ) -> Result<(), &'static str> {
         let Some(retiring) = &new.retiring else { return Ok(()) };
+        let goes_elsewhere = new.reason == Reason::OperatorMove.as_str()
+            && old.is_some_and(|old| old.retiring.as_ref() == Some(retiring));
         if retiring.leaf == new.owner.leaf {
             return Err("moves it from a leaf to itself");
         }
@@ -116,7 +124,7 @@ impl Context<'_> {
         if !self.observed.is_live(&retiring.leaf) {
             return Err("retires a leaf that is gone");
         }
-        if !old.is_some_and(|old| old.owner == *retiring) {
+        if !goes_elsewhere && !old.is_some_and(|old| old.owner == *retiring) {
             return Err("retires a leaf that did not own it");
         }
         Ok(())
@@ -144,21 +152,57 @@ impl Context<'_> {
             }
             Reason::NewOwnerLost => is_return && !observed.is_live(&old.owner.leaf),
             Reason::NewOwnerFailed => is_return && observed.is_failed(partition, &old.owner),
-            Reason::NewOwnerDraining => is_return && !observed.is_open(&old.owner.leaf),
-            Reason::LeafDraining => is_move && !observed.is_open(&old.owner.leaf),
+            Reason::NewOwnerDraining => is_return && observed.is_leaving(&old.owner.leaf),
+            Reason::OperatorMove => self.is_asked_for(old, new),
+            Reason::LeafDraining => is_move && observed.is_leaving(&old.owner.leaf),
             Reason::Balance => {
                 let owned = |leaf: &LeafName| self.count(|it| it.owner.leaf == *leaf);
+                let unpinned = self.count(|it| it.owner.leaf == old.owner.leaf && !it.is_pinned);
                 is_move
                     && observed.is_serving(partition, &old.owner)
-                    && owned(&old.owner.leaf) > owned(&new.owner.leaf) + 1
+                    && !old.is_pinned
+                    && unpinned > owned(&new.owner.leaf) + 1
+                    && !self.is_spare(&new.owner.leaf)
             }
         }
+    }
+
+    /// Whether somebody asked for just that.
+    fn is_asked_for(&self, old: &Assignment, new: &Assignment) -> bool {
+        self.observed.requests.get(&new.partition).is_some_and(|request| {
+            request.epoch.is_none_or(|epoch| epoch == old.owner.epoch)
+                && request.to.as_ref().is_none_or(|to| *to == new.owner.leaf)
+                && new.owner.leaf != old.owner.leaf
+        })
+    }
+
+    /// Whether the leaf is idle, and one of no more than are to be spared.
+    fn is_spare(&self, leaf: &LeafName) -> bool {
+        let is_idle = |leaf: &LeafName| self.count(|it| holders(it).any(|h| h.leaf == *leaf)) == 0;
+        let idle = self.observed.open_leaves().filter(|leaf| is_idle(leaf)).count();
+        is_idle(leaf) && idle <= self.wanted.spares(self.observed.open_leaves().count())
     }
 
     fn count(&self, has: impl Fn(&Assignment) -> bool) -> usize {
         let wanted = self.assignments.range(..PartitionId(self.wanted.partitions));
         wanted.filter(|(_, it)| has(it)).count()
     }
+}
+
+/// What is refused was asked for, and is not done at the same time.
+fn check_refused(observed: &Observed, plan: &Plan) -> Result<(), PlanFault> {
+    let made = plan.changes.iter().filter(|it| it.reason == Reason::OperatorMove);
+    let made: BTreeSet<PartitionId> = made.map(|it| it.assignment.partition).collect();
+    for partition in plan.refused.keys() {
+        let fault = |problem| Err(PlanFault { partition: *partition, problem });
+        if !observed.requests.contains_key(partition) {
+            return fault("refuses what nobody asked for");
+        }
+        if made.contains(partition) || plan.held_back.is_some() {
+            return fault("refuses a move and makes it, or is held back");
+        }
+    }
+    Ok(())
 }
 
 fn check_moves(

@@ -4,93 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use nautilus_registry::layout::{
-    Assignment, Holder, LeafName, LeafRegistration, Replica, ReplicaState,
-};
-use nautilus_types::{Epoch, PartitionId};
+use nautilus_registry::layout::{Assignment, LeafName};
+use nautilus_types::PartitionId;
+
+use super::reason::{Reason, WhyRefused, WhyUnassigned};
 
 /// Most leaves a text names.
 const NAMED_MAX: usize = 8;
 
 /// The assignments of a group, as they stand in the registry.
 pub type Assignments = BTreeMap<PartitionId, Assignment>;
-
-/// What the registry shows of a group's leaves.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Observed {
-    /// The live leaves.
-    pub leaves: BTreeMap<LeafName, LeafRegistration>,
-    /// What live leaves announce, each under the lease of its leaf's registration.
-    pub replicas: BTreeMap<(PartitionId, LeafName), Replica>,
-}
-
-impl Observed {
-    /// Whether the leaf is registered.
-    #[must_use]
-    pub fn is_live(&self, leaf: &LeafName) -> bool {
-        self.leaves.contains_key(leaf)
-    }
-
-    /// Whether the leaf is registered and may be given partitions.
-    #[must_use]
-    pub fn is_open(&self, leaf: &LeafName) -> bool {
-        self.leaves.get(leaf).is_some_and(|leaf| !leaf.is_draining)
-    }
-
-    /// What a live holder announces under exactly its epoch.
-    #[must_use]
-    pub fn state_of(&self, partition: PartitionId, holder: &Holder) -> Option<ReplicaState> {
-        if !self.is_live(&holder.leaf) {
-            return None;
-        }
-        let replica = self.replicas.get(&(partition, holder.leaf.clone()))?;
-        (replica.epoch == holder.epoch).then_some(replica.state)
-    }
-
-    /// Whether a live holder serves under its epoch.
-    #[must_use]
-    pub fn is_serving(&self, partition: PartitionId, holder: &Holder) -> bool {
-        self.state_of(partition, holder) == Some(ReplicaState::Serving)
-    }
-
-    /// Whether a live holder stopped under its epoch.
-    #[must_use]
-    pub fn is_failed(&self, partition: PartitionId, holder: &Holder) -> bool {
-        self.state_of(partition, holder) == Some(ReplicaState::Failed)
-    }
-
-    /// Live, open leaves that neither own nor retire a partition.
-    #[must_use]
-    pub fn idle_leaves(&self, assignments: &Assignments) -> usize {
-        let named = named_leaves(assignments);
-        self.leaves.values().filter(|leaf| !leaf.is_draining && !named.contains(&leaf.leaf)).count()
-    }
-
-    /// The highest epoch of each partition that was ever given or announced.
-    #[must_use]
-    pub fn epochs(&self, assignments: &Assignments) -> BTreeMap<PartitionId, Epoch> {
-        let given = assignments.iter().flat_map(|(partition, assignment)| {
-            holders(assignment).map(|holder| (*partition, holder.epoch))
-        });
-        let announced = self.replicas.iter().map(|((partition, _), it)| (*partition, it.epoch));
-        let mut epochs = BTreeMap::new();
-        for (partition, epoch) in given.chain(announced) {
-            let highest = epochs.entry(partition).or_insert(epoch);
-            *highest = epoch.max(*highest);
-        }
-        epochs
-    }
-}
-
-/// Owner, then retiring.
-pub(super) fn holders(assignment: &Assignment) -> impl Iterator<Item = &Holder> {
-    std::iter::once(&assignment.owner).chain(assignment.retiring.as_ref())
-}
-
-/// All leaves that assignments name.
-pub(super) fn named_leaves(assignments: &Assignments) -> BTreeSet<&LeafName> {
-    assignments.values().flat_map(holders).map(|holder| &holder.leaf).collect()
-}
 
 /// What a group shall look like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +24,16 @@ pub struct Wanted {
     pub moves_max: usize,
     /// Most partitions a leaf owns or retires; `None` = any number.
     pub partitions_per_leaf_max: Option<usize>,
+    /// So much of the open leaves, rounded up, is kept idle if it is: to replace lost ones at once.
+    pub spare_percent: usize,
+}
+
+impl Wanted {
+    /// How many idle leaves are left alone where there are so many open ones.
+    #[must_use]
+    pub fn spares(&self, open_leaves: usize) -> usize {
+        open_leaves.saturating_mul(self.spare_percent).div_ceil(100)
+    }
 }
 
 /// What the history of a group says about it now; a [`Roster`](super::Roster) keeps it.
@@ -162,6 +95,8 @@ pub struct Plan {
     pub unassigned: BTreeMap<PartitionId, WhyUnassigned>,
     /// Why nothing is changed.
     pub held_back: Option<HeldBack>,
+    /// Moves asked for that cannot be made: the requests end with this.
+    pub refused: BTreeMap<PartitionId, WhyRefused>,
 }
 
 /// A new assignment of one partition.
@@ -171,89 +106,4 @@ pub struct PlannedChange {
     pub assignment: Assignment,
     /// Why.
     pub reason: Reason,
-}
-
-/// Why an assignment changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Reason {
-    /// The partition had none.
-    NewPartition,
-    /// Its owner is gone.
-    OwnerLost,
-    /// Its owner failed.
-    OwnerFailed,
-    /// The new owner serves: the move is done.
-    OwnerServes,
-    /// The retiring leaf is gone before the new owner served.
-    RetiringLost,
-    /// The retiring leaf failed before the new owner served.
-    RetiringFailed,
-    /// The new owner is gone before it served: back to the retiring leaf.
-    NewOwnerLost,
-    /// The new owner failed before it served: back to the retiring leaf.
-    NewOwnerFailed,
-    /// The new owner is to be emptied before it served: back to the retiring leaf.
-    NewOwnerDraining,
-    /// Its owner is to be emptied.
-    LeafDraining,
-    /// Its owner has more partitions than another leaf.
-    Balance,
-}
-
-impl Reason {
-    /// As assignments and metrics name it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NewPartition => "NEW_PARTITION",
-            Self::OwnerLost => "OWNER_LOST",
-            Self::OwnerFailed => "OWNER_FAILED",
-            Self::OwnerServes => "OWNER_SERVES",
-            Self::RetiringLost => "RETIRING_LOST",
-            Self::RetiringFailed => "RETIRING_FAILED",
-            Self::NewOwnerLost => "NEW_OWNER_LOST",
-            Self::NewOwnerFailed => "NEW_OWNER_FAILED",
-            Self::NewOwnerDraining => "NEW_OWNER_DRAINING",
-            Self::LeafDraining => "LEAF_DRAINING",
-            Self::Balance => "BALANCE",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Why a partition has no owner that could serve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum WhyUnassigned {
-    /// Changes are held back.
-    HeldBack,
-    /// No leaf is there.
-    NoLeaf,
-    /// All leaves are to be emptied.
-    AllDraining,
-    /// All leaves have as many partitions as they may.
-    AllFull,
-    /// It failed where it is, and there is no other leaf to try, or not yet.
-    OwnerFailed,
-    /// An epoch was announced that has no next one.
-    EpochsSpent,
-}
-
-impl WhyUnassigned {
-    /// As logs name it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::HeldBack => "HELD_BACK",
-            Self::NoLeaf => "NO_LEAF",
-            Self::AllDraining => "ALL_DRAINING",
-            Self::AllFull => "ALL_FULL",
-            Self::OwnerFailed => "OWNER_FAILED",
-            Self::EpochsSpent => "EPOCHS_SPENT",
-        }
-    }
 }

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use nautilus_registry::layout::{Assignment, Holder, LeafName, ReplicaState};
 use nautilus_types::{Epoch, PartitionId};
 
-use super::model::{
-    Assignments, HeldBack, Observed, Outlook, Plan, PlannedChange, Reason, Wanted, WhyUnassigned,
-    holders,
-};
+use super::model::{Assignments, HeldBack, Outlook, Plan, PlannedChange, Wanted};
+use super::observed::{Observed, holders};
+use super::reason::{Reason, WhyRefused, WhyUnassigned};
+
+mod balance;
+mod requests;
 
 /// The state that the rules work on, each after the other.
 pub(super) struct Placement<'a> {
@@ -29,6 +31,7 @@ pub(super) struct Placement<'a> {
     changed: BTreeSet<PartitionId>,
     changes: Vec<PlannedChange>,
     unassigned: BTreeMap<PartitionId, WhyUnassigned>,
+    refused: BTreeMap<PartitionId, WhyRefused>,
 }
 
 /// How many partitions a leaf has. The order is the one in which leaves are chosen.
@@ -38,6 +41,12 @@ struct Load {
     retiring: usize,
 }
 
+impl Load {
+    fn is_idle(self) -> bool {
+        self == Self::default()
+    }
+}
+
 /// Which leaves a partition may go to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Choice {
@@ -45,6 +54,13 @@ enum Choice {
     Sound,
     /// Those too, when there is no other.
     Any,
+}
+
+/// Whether idle leaves that are to be spared are taken only when there is no other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spares {
+    Kept,
+    Used,
 }
 
 impl<'a> Placement<'a> {
@@ -76,6 +92,7 @@ impl<'a> Placement<'a> {
             changed: BTreeSet::new(),
             changes: Vec::new(),
             unassigned: BTreeMap::new(),
+            refused: BTreeMap::new(),
             assignments: BTreeMap::new(),
         };
         for (partition, assignment) in assignments {
@@ -95,7 +112,9 @@ impl<'a> Placement<'a> {
                 Some(Reason::NewOwnerLost)
             } else if self.observed.is_failed(partition, &owner) {
                 Some(Reason::NewOwnerFailed)
-            } else if !self.observed.is_open(&owner.leaf) && self.observed.is_open(&retiring.leaf) {
+            } else if self.observed.is_leaving(&owner.leaf)
+                && !self.observed.is_leaving(&retiring.leaf)
+            {
                 Some(Reason::NewOwnerDraining)
             } else {
                 None
@@ -121,7 +140,8 @@ impl<'a> Placement<'a> {
                 Some(it) if !self.observed.is_live(&it.owner.leaf) => Reason::OwnerLost,
                 Some(_) => continue,
             };
-            let given = self.choose(partition, Choice::Any).and_then(|leaf| {
+            let spares = if reason == Reason::NewPartition { Spares::Kept } else { Spares::Used };
+            let given = self.choose(partition, Choice::Any, spares).and_then(|leaf| {
                 let is_given = self.change_owner(partition, leaf, None, reason);
                 is_given.then_some(()).ok_or(WhyUnassigned::EpochsSpent)
             });
@@ -134,17 +154,12 @@ impl<'a> Placement<'a> {
     /// Rule 4. What replaces failed owners loads no more than `moves_max` partitions at once, so that a fault
     /// of the partitions themselves does not send all of them around at the same time.
     pub(super) fn replace_failed(&mut self) {
-        let is_loading = |(partition, it): (&PartitionId, &Assignment)| {
-            let state = self.observed.state_of(*partition, &it.owner);
-            let is_settled = matches!(state, Some(ReplicaState::Serving | ReplicaState::Failed));
-            it.retiring.is_none() && !is_settled
-        };
-        let mut loading = self.assignments.iter().filter(|it| is_loading(*it)).count();
+        let mut loading = self.loading();
         for (partition, Assignment { owner, .. }) in self.unchanged() {
             if !self.observed.is_failed(partition, &owner) {
                 continue;
             }
-            let other = self.choose(partition, Choice::Sound).ok();
+            let other = self.choose(partition, Choice::Sound, Spares::Used).ok();
             let is_given = other
                 .filter(|_| loading < self.wanted.moves_max)
                 .is_some_and(|leaf| self.change_owner(partition, leaf, None, Reason::OwnerFailed));
@@ -152,31 +167,29 @@ impl<'a> Placement<'a> {
         }
     }
 
-    /// Rule 5, its first half.
+    /// Partitions that get going without anybody serving them.
+    fn loading(&self) -> usize {
+        let is_loading = |(partition, it): &(&PartitionId, &Assignment)| {
+            let state = self.observed.state_of(**partition, &it.owner);
+            let is_settled = matches!(state, Some(ReplicaState::Serving | ReplicaState::Failed));
+            it.retiring.is_none() && !is_settled
+        };
+        self.assignments.iter().filter(is_loading).count()
+    }
+
+    /// Rule 6, its first half.
     pub(super) fn empty_draining(&mut self) {
         for (partition, Assignment { owner, retiring, .. }) in self.unchanged() {
             if self.moves >= self.wanted.moves_max {
                 return;
             }
-            let is_leaving = self.observed.is_live(&owner.leaf)
-                && !self.observed.is_open(&owner.leaf)
+            let is_leaving = self.observed.is_leaving(&owner.leaf)
                 && !self.observed.is_failed(partition, &owner);
             if retiring.is_some() || !is_leaving {
                 continue;
             }
-            if let Ok(leaf) = self.choose(partition, Choice::Sound) {
+            if let Ok(leaf) = self.choose(partition, Choice::Sound, Spares::Used) {
                 self.change_owner(partition, leaf, Some(owner), Reason::LeafDraining);
-            }
-        }
-    }
-
-    /// Rule 5, its second half.
-    pub(super) fn even_out(&mut self) {
-        while self.moves < self.wanted.moves_max {
-            let Some((partition, from, to)) = self.best_balancing_move() else { return };
-            // Where there is no next epoch the partition stays, and would be chosen again.
-            if !self.change_owner(partition, to, Some(from), Reason::Balance) {
-                return;
             }
         }
     }
@@ -199,61 +212,47 @@ impl<'a> Placement<'a> {
             changes: self.changes,
             unassigned: self.unassigned,
             held_back: self.held_back.cloned(),
+            refused: self.refused,
         }
-    }
-
-    /// A partition, its owner and its new leaf: from the fullest to the emptiest leaf for which it is allowed,
-    /// while they differ by more than one.
-    fn best_balancing_move(&self) -> Option<(PartitionId, Holder, LeafName)> {
-        let mut open: Vec<(Load, &LeafName)> = self
-            .loads
-            .iter()
-            .filter(|(leaf, _)| self.observed.is_open(leaf))
-            .map(|(leaf, load)| (*load, *leaf))
-            .collect();
-        open.sort_unstable();
-        let mut movable: BTreeMap<&LeafName, Vec<PartitionId>> = BTreeMap::new();
-        for (partition, Assignment { owner, retiring, .. }) in &self.assignments {
-            let is_settled = retiring.is_none() && !self.changed.contains(partition);
-            if is_settled && self.observed.is_serving(*partition, owner) {
-                movable.entry(&owner.leaf).or_default().push(*partition);
-            }
-        }
-        for (full, from) in open.iter().rev() {
-            let Some(partitions) = movable.get(from) else { continue };
-            let much_emptier = open.iter().take_while(|(it, _)| it.owned + 1 < full.owned);
-            for (_, to) in much_emptier.filter(|(it, _)| self.has_room(it)) {
-                let mut sound = partitions.iter().filter(|it| !self.has_failed_on(**it, to));
-                if let Some(partition) = sound.next() {
-                    let owner = self.assignments.get(partition)?.owner.clone();
-                    return Some((*partition, owner, (*to).clone()));
-                }
-            }
-        }
-        None
     }
 
     /// The best open leaf for a partition, other than its owner.
-    fn choose(&self, partition: PartitionId, choice: Choice) -> Result<LeafName, WhyUnassigned> {
+    fn choose(
+        &self,
+        partition: PartitionId,
+        choice: Choice,
+        spares: Spares,
+    ) -> Result<LeafName, WhyUnassigned> {
         let owner = self.assignments.get(&partition).map(|it| &it.owner.leaf);
         if self.loads.is_empty() {
             return Err(WhyUnassigned::NoLeaf);
         }
         let open = || self.loads.iter().filter(|(leaf, _)| self.observed.is_open(leaf));
         if open().next().is_none() {
-            return Err(WhyUnassigned::AllDraining);
+            let all_leave = self.loads.keys().all(|leaf| self.observed.is_leaving(leaf));
+            let why =
+                if all_leave { WhyUnassigned::AllDraining } else { WhyUnassigned::AllCordoned };
+            return Err(why);
         }
         let serving = self.serving.get(&partition);
+        let are_kept = spares == Spares::Kept && self.idle_are_spares();
         open()
             .filter(|(leaf, load)| Some(**leaf) != owner && self.has_room(load))
             .map(|(leaf, load)| {
                 let is_serving = serving.is_some_and(|leaves| leaves.contains(leaf));
-                ((self.has_failed_on(partition, leaf), !is_serving, *load), *leaf)
+                let is_kept = are_kept && load.is_idle();
+                ((self.has_failed_on(partition, leaf), !is_serving, is_kept, *load), *leaf)
             })
-            .filter(|((has_failed, _, _), _)| choice == Choice::Any || !has_failed)
+            .filter(|((has_failed, ..), _)| choice == Choice::Any || !has_failed)
             .min()
             .map(|(_, leaf)| leaf.clone())
             .ok_or(WhyUnassigned::AllFull)
+    }
+
+    /// Whether there are no more idle leaves than are to be spared.
+    fn idle_are_spares(&self) -> bool {
+        let open = || self.loads.iter().filter(|(leaf, _)| self.observed.is_open(leaf));
+        open().filter(|(_, load)| load.is_idle()).count() <= self.wanted.spares(open().count())
     }
 
     fn has_failed_on(&self, partition: PartitionId, leaf: &LeafName) -> bool {
@@ -296,7 +295,11 @@ impl<'a> Placement<'a> {
         reason: Reason,
     ) {
         let text = reason.as_str().to_owned();
-        let assignment = Assignment { partition, owner, retiring, reason: text };
+        // It ends with the owner it was made for.
+        let was_pinned =
+            self.assignments.get(&partition).is_some_and(|it| it.is_pinned && it.owner == owner);
+        let is_pinned = was_pinned || reason == Reason::OperatorMove;
+        let assignment = Assignment { partition, owner, retiring, reason: text, is_pinned };
         self.put(partition, assignment.clone());
         self.changed.insert(partition);
         self.changes.push(PlannedChange { assignment, reason });

@@ -6,7 +6,8 @@ use std::time::Duration;
 use nautilus_registry::layout::{LeafName, ReplicaState};
 use nautilus_types::PartitionId;
 
-use super::model::{Assignments, HeldBack, Observed, Outlook, named_leaves};
+use super::model::{Assignments, HeldBack, Outlook};
+use super::observed::{Observed, named_leaves};
 
 /// How long what is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +138,7 @@ impl Roster {
             self.gathering_since = Some(now);
         }
         let sights = observed.leaves.iter().map(|(leaf, it)| {
-            (leaf.clone(), Sight { start: it.start, is_draining: it.is_draining })
+            (leaf.clone(), Sight { start: it.start, is_draining: observed.is_leaving(leaf) })
         });
         self.live = Some(sights.collect());
     }

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use nautilus_registry::layout::{
-    Assignment, Holder, LeafName, LeafRegistration, Replica, ReplicaState,
+    Assignment, CordonKind, Holder, LeafName, LeafRegistration, MoveRequest, Note, Replica,
+    ReplicaState,
 };
 use nautilus_types::{Epoch, PartitionId};
 
 use super::*;
 
 mod histories;
+mod people;
 mod rules;
 mod waiting;
 mod world;
@@ -40,8 +42,13 @@ fn replica(partition: u32, name: &LeafName, epoch: u64, state: ReplicaState) -> 
     }
 }
 
+fn request(partition: u32, to: Option<LeafName>, epoch: Option<u64>) -> MoveRequest {
+    let note = Note { owner: "sre".to_owned(), reason: String::new() };
+    MoveRequest { partition: PartitionId(partition), to, epoch: epoch.map(Epoch), note }
+}
+
 fn wanted(partitions: u32) -> Wanted {
-    Wanted { partitions, moves_max: 2, partitions_per_leaf_max: None }
+    Wanted { partitions, moves_max: 2, partitions_per_leaf_max: None, spare_percent: 0 }
 }
 
 /// A group as it is seen, built up by hand.
@@ -63,8 +70,26 @@ impl Scene {
 
     fn assigned(mut self, partition: u32, owner: Holder, retiring: Option<Holder>) -> Self {
         let partition = PartitionId(partition);
-        let reason = "TEST".to_owned();
-        self.assignments.insert(partition, Assignment { partition, owner, retiring, reason });
+        let (reason, is_pinned) = ("TEST".to_owned(), false);
+        let assignment = Assignment { partition, owner, retiring, reason, is_pinned };
+        self.assignments.insert(partition, assignment);
+        self
+    }
+
+    fn pinned(mut self, partition: u32) -> Self {
+        let assignment = self.assignments.get_mut(&PartitionId(partition)).expect("assigned");
+        assignment.is_pinned = true;
+        self
+    }
+
+    fn cordoned(mut self, name: &str, kind: CordonKind) -> Self {
+        self.observed.cordons.insert(leaf(name), kind);
+        self
+    }
+
+    fn asked(mut self, partition: u32, to: Option<&str>) -> Self {
+        let request = request(partition, to.map(leaf), None);
+        self.observed.requests.insert(request.partition, request);
         self
     }
 

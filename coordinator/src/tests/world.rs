@@ -1,5 +1,6 @@
 //! A registry, leaves that only announce, and bounded waits.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ pub(super) struct Stored {
     pub(super) assignments: Assignments,
     pub(super) decision: Option<Decision>,
     pub(super) leader: Option<String>,
+    pub(super) requests: BTreeSet<PartitionId>,
 }
 
 impl Stored {
@@ -71,7 +73,14 @@ impl World {
         name: &str,
         partitions: u32,
     ) -> Running {
-        let raw = RawConfig { name: name.to_owned(), partitions, ..RawConfig::default() };
+        // Each leaf takes part, unless a test says otherwise.
+        let spare_percent = 0;
+        let raw =
+            RawConfig { name: name.to_owned(), partitions, spare_percent, ..RawConfig::default() };
+        self.coordinator_with(registry, raw)
+    }
+
+    pub(super) fn coordinator_with(&self, registry: Arc<dyn Registry>, raw: RawConfig) -> Running {
         let config = raw.validate().expect("valid");
         let coordinator = Coordinator::build(config, registry, Clock::system()).expect("built");
         let metrics = coordinator.metrics().clone();
@@ -81,14 +90,7 @@ impl World {
     }
 
     pub(super) async fn put(&self, record: &Record, lease: Option<LeaseId>) {
-        let value = match record {
-            Record::Leaf(_, it) => it.encode(),
-            Record::Assignment(_, it) => it.encode(),
-            Record::Replica(_, it) => it.encode(),
-            Record::Coordinator(_, it) => it.encode(),
-            Record::Decision(_, it) => it.encode(),
-        };
-        let value = value.expect("valid");
+        let value = record.encode().expect("valid");
         self.write(Operation::Put { key: record.key().to_string(), value, lease }).await;
     }
 
@@ -109,7 +111,19 @@ impl World {
                 Ok(Some(Record::Coordinator(_, it))) => {
                     stored.leader = Some(it.coordinator.to_string());
                 }
-                Ok(Some(Record::Leaf(..) | Record::Replica(..)) | None) | Err(_) => {}
+                Ok(Some(Record::Move(_, it))) => {
+                    stored.requests.insert(it.partition);
+                }
+                Ok(
+                    Some(
+                        Record::Leaf(..)
+                        | Record::Replica(..)
+                        | Record::Cordon(..)
+                        | Record::Standing(..),
+                    )
+                    | None,
+                )
+                | Err(_) => {}
             }
         }
         stored

@@ -33,7 +33,7 @@ pub use port::{IndexRepository, LIST_PAGE_MAX, ObjectMeta, Page};
 pub use s3::{S3Config, S3Credentials, S3Repository};
 pub use snapshots::{
     BUILD_BYTES_MAX, DIGEST_BYTES_MAX, FILES_MAX, FileName, Found, MANIFEST_VERSION, Manifest,
-    PassedOver, Progress, Removed, SlotRange, SnapshotDraft, SnapshotFile, SnapshotName, Snapshots,
-    TRANSFERS_MAX, UPLOADER_BYTES_MAX, Unusable, UploadId, Wanted,
+    PassedOver, Progress, Removed, RestoreProgress, SlotRange, SnapshotDraft, SnapshotFile,
+    SnapshotName, Snapshots, TRANSFERS_MAX, UPLOADER_BYTES_MAX, Unusable, UploadId, Wanted,
 };
 pub use source::{CHUNK_BYTES, OBJECT_BYTES_MAX, ObjectSource, Sha256};

@@ -28,6 +28,9 @@ pub use prune::Removed;
 /// Called with the bytes moved so far, over all files of the snapshot, from 0 up to their sum.
 pub type Progress<'a> = dyn Fn(u64) + Send + Sync + 'a;
 
+/// As [`Progress`], with the snapshot that was chosen.
+pub type RestoreProgress<'a> = dyn Fn(&Manifest, u64) + Send + Sync + 'a;
+
 /// Files of one snapshot on their way at once: enough to hide the round trips of an object store,
 /// few enough to leave a machine's network and disk to its searches.
 pub const TRANSFERS_MAX: usize = 4;

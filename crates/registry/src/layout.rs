@@ -6,20 +6,25 @@
 //! groups/<group>/replicas/<p0007>/<leaf>   Replica            by the leaf, under its lease
 //! groups/<group>/coordinator               Leader             by the acting coordinator, under its lease
 //! groups/<group>/decision                  Decision           by the acting coordinator, stays
+//! groups/<group>/cordons/<leaf>            Cordon             by a person, stays or under a lease
+//! groups/<group>/moves/<p0007>             MoveRequest        by a person, until the coordinator has decided
+//! groups/<group>/standing                  GroupStanding      by a person, stays or under a lease
 //! ```
 //!
 //! The bytes are drawn in `docs/formats/registry.md`. Nothing here does IO.
 
 mod codec;
 mod key;
+mod markings;
 mod names;
 mod record;
 mod values;
 
 pub use key::{Key, prefix};
+pub use markings::{Cordon, CordonKind, GroupStanding, GroupState, MoveRequest, Note};
 pub use names::{CoordinatorName, GroupName, InvalidName, LeafName, NAME_BYTES_MAX};
 pub use record::Record;
 pub use values::{
-    Assignment, Decision, HELD_BACK_BYTES_MAX, Holder, Leader, LeafRegistration, Replica,
-    ReplicaState, TEXT_BYTES_MAX, UNASSIGNED_MAX,
+    Assignment, Decision, HELD_BACK_BYTES_MAX, Holder, Leader, LeafRegistration, REFUSED_MOVES_MAX,
+    RefusedMove, Replica, ReplicaState, TEXT_BYTES_MAX, UNASSIGNED_MAX, WHY_BYTES_MAX,
 };

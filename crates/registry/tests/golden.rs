@@ -6,8 +6,9 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use nautilus_registry::layout::{
-    Assignment, CoordinatorName, Decision, GroupName, Holder, Key, Leader, LeafName,
-    LeafRegistration, Record, Replica, ReplicaState, UNASSIGNED_MAX,
+    Assignment, CoordinatorName, Cordon, CordonKind, Decision, GroupName, GroupStanding,
+    GroupState, Holder, Key, Leader, LeafName, LeafRegistration, MoveRequest, Note,
+    REFUSED_MOVES_MAX, Record, RefusedMove, Replica, ReplicaState, UNASSIGNED_MAX, WHY_BYTES_MAX,
 };
 use nautilus_registry::{Entry, RegistryError, Revision, VALUE_BYTES_MAX};
 use nautilus_types::{Class, Epoch, PartitionId};
@@ -20,6 +21,14 @@ const REPLICA: &[u8] = b"\x08\x07\x12\x06leaf-2\x1a\x15http://127.0.0.1:7302\x20
     \x32\x06b-2026";
 const LEADER: &[u8] = b"\x0a\x0dcoordinator-a";
 const DECISION: &[u8] = b"\x0a\x0btoo manyout\x12\x03\x01\xac\x02";
+const PINNED: &[u8] = b"\x08\x07\x12\x0a\x0a\x06leaf-2\x10\x05\x1a\x0a\x0a\x06leaf-1\x10\x04\
+    \x22\x09LEAF_LOST\x28\x01";
+const REFUSING: &[u8] =
+    b"\x1a\x15\x08\x07\x12\x06leaf-2\x1a\x09LEAF_GONE\x1a\x0f\x1a\x0dNO_OTHER_LEAF";
+const CORDON: &[u8] = b"\x0a\x06leaf-1\x10\x02\x1a\x02me\x22\x04disk\x28\xe8\x07";
+const MOVE: &[u8] = b"\x08\x07\x12\x06leaf-2\x1a\x02me\x22\x04heat\x28\x05";
+const MOVE_ANYWHERE: &[u8] = b"\x08\x07\x1a\x02me";
+const STANDING: &[u8] = b"\x08\x02\x12\x02me\x1a\x06deploy\x20\xe8\x07";
 
 fn leaf(name: &str) -> LeafName {
     LeafName::new(name).expect("valid")
@@ -40,6 +49,7 @@ fn assignment() -> Assignment {
         owner: holder("leaf-2", 5),
         retiring: Some(holder("leaf-1", 4)),
         reason: "LEAF_LOST".to_owned(),
+        is_pinned: false,
     }
 }
 
@@ -60,7 +70,35 @@ fn leader() -> Leader {
 
 fn decision() -> Decision {
     let unassigned = [1, 300].map(PartitionId).into();
-    Decision { held_back: Some("too manyout".to_owned()), unassigned }
+    Decision { held_back: Some("too manyout".to_owned()), unassigned, refused_moves: Vec::new() }
+}
+
+fn refusing() -> Decision {
+    let refused = |partition, to: Option<&str>, why: &str| RefusedMove {
+        partition: PartitionId(partition),
+        to: to.map(leaf),
+        why: why.to_owned(),
+    };
+    let gone = refused(7, Some("leaf-2"), "LEAF_GONE");
+    Decision { refused_moves: vec![gone, refused(0, None, "NO_OTHER_LEAF")], ..Decision::default() }
+}
+
+fn note(reason: &str) -> Note {
+    Note { owner: "me".to_owned(), reason: reason.to_owned() }
+}
+
+fn cordon() -> Cordon {
+    let (leaf, kind) = (leaf("leaf-1"), CordonKind::Drain);
+    Cordon { leaf, kind, note: note("disk"), placed_unix_ms: 1_000 }
+}
+
+fn move_request() -> MoveRequest {
+    let (partition, to) = (PartitionId(7), Some(leaf("leaf-2")));
+    MoveRequest { partition, to, epoch: Some(Epoch(5)), note: note("heat") }
+}
+
+fn standing() -> GroupStanding {
+    GroupStanding { state: GroupState::Drained, note: note("deploy"), placed_unix_ms: 1_000 }
 }
 
 type Decode<T> = fn(&[u8]) -> Result<T, RegistryError>;
@@ -92,11 +130,20 @@ fn every_value_keeps_its_bytes() {
         owner: holder("leaf-1", 1),
         retiring: None,
         reason: "FIRST".to_owned(),
+        is_pinned: false,
     };
     check(&first, first.encode(), Assignment::decode, FIRST_ASSIGNMENT);
     check(&replica(), replica().encode(), Replica::decode, REPLICA);
     check(&leader(), leader().encode(), Leader::decode, LEADER);
     check(&decision(), decision().encode(), Decision::decode, DECISION);
+    let pinned = Assignment { is_pinned: true, ..assignment() };
+    check(&pinned, pinned.encode(), Assignment::decode, PINNED);
+    check(&refusing(), refusing().encode(), Decision::decode, REFUSING);
+    check(&cordon(), cordon().encode(), Cordon::decode, CORDON);
+    check(&move_request(), move_request().encode(), MoveRequest::decode, MOVE);
+    let anywhere = MoveRequest { to: None, epoch: None, note: note(""), ..move_request() };
+    check(&anywhere, anywhere.encode(), MoveRequest::decode, MOVE_ANYWHERE);
+    check(&standing(), standing().encode(), GroupStanding::decode, STANDING);
     // Nothing held back and nothing unassigned is no bytes at all.
     assert_eq!(Decision::default().encode().expect("encodes"), "");
     assert_eq!(Decision::decode(b"").expect("decodes"), Decision::default());
@@ -121,6 +168,47 @@ fn every_state_has_its_number() {
             assert_eq!(Replica::decode(&bytes).expect_err("refused").class(), Class::Corrupt);
         }
     }
+}
+
+#[test]
+fn every_mark_has_its_number() {
+    for (number, kind) in [(1, CordonKind::Cordon), (2, CordonKind::Drain)] {
+        let bytes = Cordon { kind, ..cordon() }.encode().expect("encodes");
+        assert_eq!(bytes[8..10], [0x10, number], "{}", kind.as_str());
+    }
+    for (number, state) in [(1, GroupState::Active), (2, GroupState::Drained)] {
+        let bytes = GroupStanding { state, ..standing() }.encode().expect("encodes");
+        assert_eq!(bytes[..2], [0x08, number], "{}", state.as_str());
+    }
+    for unknown in [b"\x10\x00", b"\x10\x03"] {
+        let error = Cordon::decode(&spoilt(CORDON, b"\x10\x02", unknown)).expect_err("refused");
+        assert_eq!(error.class(), Class::Corrupt);
+    }
+    for unknown in [b"\x08\x00", b"\x08\x03"] {
+        let spoilt = spoilt(STANDING, b"\x08\x02", unknown);
+        let error = GroupStanding::decode(&spoilt).expect_err("refused");
+        assert_eq!(error.class(), Class::Corrupt);
+    }
+}
+
+#[test]
+fn what_people_write_is_one_line_with_a_name() {
+    let long = "x".repeat(256);
+    for (owner, reason) in [("", ""), ("a\nb", ""), ("me", "\x1b[2J"), (&long, ""), ("me", &long)] {
+        let note = Note { owner: owner.to_owned(), reason: reason.to_owned() };
+        for outcome in [
+            Cordon { note: note.clone(), ..cordon() }.encode(),
+            MoveRequest { note: note.clone(), ..move_request() }.encode(),
+            GroupStanding { note: note.clone(), ..standing() }.encode(),
+        ] {
+            assert_eq!(outcome.expect_err("refused").class(), Class::Invalid);
+        }
+    }
+    let outcome = MoveRequest { epoch: Some(Epoch(0)), ..move_request() }.encode();
+    assert_eq!(outcome.expect_err("refused").class(), Class::Invalid);
+    let note = Note { owner: "Grüße 🦀".to_owned(), reason: "ß".repeat(127) };
+    let any = Cordon { note, ..cordon() };
+    assert_eq!(Cordon::decode(&any.encode().expect("encodes")).expect("decodes"), any);
 }
 
 #[test]
@@ -166,12 +254,28 @@ fn spoilt(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 #[test]
 fn the_largest_decision_fits_a_value() {
     let unassigned: BTreeSet<_> = (u32::MAX - 5000..=u32::MAX).map(PartitionId).collect();
-    let decision = Decision { held_back: Some("x".repeat(1024)), unassigned };
+    let refused_moves = |count: usize| {
+        let partitions = (0..=u32::MAX).rev().take(count).map(PartitionId);
+        let (to, why) = (Some(leaf(&"x".repeat(63))), "X".repeat(WHY_BYTES_MAX));
+        let refused = |partition| RefusedMove { partition, to: to.clone(), why: why.clone() };
+        partitions.map(refused).collect::<Vec<_>>()
+    };
+    let decision = Decision {
+        held_back: Some("x".repeat(1024)),
+        unassigned,
+        refused_moves: refused_moves(REFUSED_MOVES_MAX),
+    };
     let bytes = decision.encode().expect("encodes");
     assert!(bytes.len() <= VALUE_BYTES_MAX, "{}", bytes.len());
     let read = Decision::decode(&bytes).expect("decodes");
     assert_eq!(read.unassigned.len(), UNASSIGNED_MAX);
     assert!(read.unassigned.iter().eq(decision.unassigned.iter().take(UNASSIGNED_MAX)));
+    assert_eq!(read.refused_moves, decision.refused_moves);
+    let refused = |refused_moves| Decision { refused_moves, ..Decision::default() }.encode();
+    let too_many = refused(refused_moves(REFUSED_MOVES_MAX + 1));
+    assert_eq!(too_many.expect_err("refused").class(), Class::Invalid);
+    let twice = [refused_moves(1), refused_moves(1)].concat();
+    assert_eq!(refused(twice).expect_err("refused").class(), Class::Invalid);
 }
 
 #[test]
@@ -189,7 +293,11 @@ fn entries_read_as_what_they_say() {
         (Record::Replica(group.clone(), replica()), REPLICA),
         (Record::Coordinator(group.clone(), leader()), LEADER),
         (Record::Decision(group.clone(), decision()), DECISION),
+        (Record::Cordon(group.clone(), cordon()), CORDON),
+        (Record::Move(group.clone(), move_request()), MOVE),
+        (Record::Standing(group.clone(), standing()), STANDING),
     ] {
+        assert_eq!(record.encode().expect("encodes"), bytes);
         let read = Record::read(&entry(record.key().to_string(), bytes)).expect("reads");
         assert_eq!(read, Some(record));
     }

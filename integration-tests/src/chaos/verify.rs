@@ -49,12 +49,12 @@ pub(super) fn everything_acknowledged_is_found(
         .map(|(key, stored)| (*key, stored.acknowledged))
         .collect();
     let mut rng = Rng::new(run.options.seed).part(7);
-    for group in ["a", "b"] {
+    for group in run.cluster.groups() {
         let mut missing = Vec::new();
         for _ in 0..SAMPLE.min(settled.len()) {
             let drawn = rng.index(settled.len());
             let ((place, document), version) = settled.swap_remove(drawn);
-            let found = runtime.block_on(reader.finds(group, place, document, version))?;
+            let found = runtime.block_on(reader.finds(&group, place, document, version))?;
             if !found {
                 missing.push((place, document, version));
             }

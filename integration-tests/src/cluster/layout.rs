@@ -15,6 +15,8 @@ pub struct Layout {
     pub partitions: u32,
     /// Names of the replica groups.
     pub groups: Vec<String>,
+    /// Names of replica groups that have ports and certificates but do not run until they are added.
+    pub later_groups: Vec<String>,
     /// Leaves of each, those of the idle pool included.
     pub leaves_per_group: u32,
     /// Most partitions of a leaf.
@@ -32,6 +34,7 @@ impl Default for Layout {
         Self {
             partitions: 3,
             groups: vec!["a".to_owned(), "b".to_owned()],
+            later_groups: vec!["c".to_owned()],
             // Three that serve a partition each, and one in the idle pool.
             leaves_per_group: 4,
             partitions_per_leaf_max: 3,
@@ -87,7 +90,7 @@ impl Layout {
             });
             io::Result::Ok(())
         };
-        for group in &self.groups {
+        for group in self.groups.iter().chain(&self.later_groups) {
             for number in 1..=self.coordinators_per_group {
                 add(format!("coordinator-{group}-{number}"), Kind::Coordinator, Some(group))?;
             }

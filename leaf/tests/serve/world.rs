@@ -169,7 +169,8 @@ impl World {
 
     pub(crate) async fn assign(&self, partition: u32, owner: Holder, retiring: Option<Holder>) {
         let partition = PartitionId(partition);
-        let assignment = Assignment { partition, owner, retiring, reason: "TEST".to_owned() };
+        let (reason, is_pinned) = ("TEST".to_owned(), false);
+        let assignment = Assignment { partition, owner, retiring, reason, is_pinned };
         let key = Key::Assignment { group: group(), partition }.to_string();
         let value = assignment.encode().expect("sound");
         let put = Write::Put { key, value, lease: None };

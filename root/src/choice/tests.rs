@@ -44,8 +44,9 @@ fn fitness_comes_before_cost() {
     let unavailable = Prospect { availability: Availability::Unavailable, ..fast };
     let behind = Prospect { is_behind: true, ..fast };
     let draining = Prospect { standing: Standing::Draining, ..fast };
+    let drained = Prospect { standing: Standing::GroupDrained, ..fast };
     let outdated = Prospect { standing: Standing::Outdated, ..fast };
-    for worse in [unavailable, behind, draining, outdated] {
+    for worse in [unavailable, behind, draining, drained, outdated] {
         for random in [0, plain(0), plain(1), u64::MAX] {
             assert_eq!(choose(&[worse, slow], random), Some((1, Reason::Only)), "{worse:?}");
         }
@@ -53,6 +54,11 @@ fn fitness_comes_before_cost() {
     // What is behind may catch up while it waits; what is unavailable answers nobody.
     assert_eq!(choose(&[unavailable, behind], 0), Some((1, Reason::Only)));
     assert_eq!(choose(&[behind, draining], 0), Some((1, Reason::Only)));
+    // A drained group is the last that is asked of those that can answer as well.
+    assert_eq!(choose(&[drained, draining], 0), Some((1, Reason::Only)));
+    assert_eq!(choose(&[drained, behind], 0), Some((0, Reason::Only)));
+    assert_eq!(choose(&[drained, unavailable], 0), Some((0, Reason::Only)));
+    assert_eq!(choose(&[drained, outdated], 0), Some((0, Reason::Only)));
 }
 
 #[test]

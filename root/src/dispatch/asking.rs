@@ -14,7 +14,7 @@ use crate::choice::{Availability, Prospect, Reason, choose};
 use crate::failure::{Failure, PARTITION_NOT_SERVED, PARTITION_UNASSIGNED, ROUTING_UNKNOWN};
 use crate::metrics::{HedgeResult, RetryResult};
 use crate::router::Routed;
-use crate::routing::Replica;
+use crate::routing::{Replica, Standing};
 use crate::stages::micros;
 
 /// What an ended attempt means for the part.
@@ -92,6 +92,11 @@ impl<'a> Asking<'a> {
         };
         let mut candidates = self.untried();
         candidates.retain(is_sound);
+        // A slow one is no reason to ask a group that somebody has drained.
+        let is_drained = |routed: &Routed| routed.replica.standing == Standing::GroupDrained;
+        if !self.tried.iter().any(|tried| is_drained(&tried.routed)) {
+            candidates.retain(|(routed, _)| !is_drained(routed));
+        }
         if candidates.is_empty() || !self.has_time() || !self.dispatcher.may_hedge() {
             return None;
         }
@@ -231,6 +236,9 @@ impl<'a> Asking<'a> {
     }
 
     fn start(&mut self, routed: Routed, reason: Reason) -> (usize, Routed) {
+        if self.ask.group.is_none() && routed.replica.standing == Standing::GroupDrained {
+            self.dispatcher.metrics.asked_drained_group();
+        }
         let started = self.dispatcher.clock.now();
         self.tried.push(Tried { routed: routed.clone(), reason, started, ended: None });
         (self.tried.len() - 1, routed)

@@ -1,6 +1,6 @@
 //! What the registry said so far: listings replace it, changes amend it, and it never goes back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nautilus_registry::layout::{GroupName, Record, ReplicaState};
 use nautilus_registry::{Change, Entry, Listing, RegistryError, Revision};
@@ -37,6 +37,7 @@ impl RegistryState {
             self.put(entry, &mut unreadable);
         }
         self.revision = Some(listing.revision);
+        self.forget_removed();
         Ok(unreadable)
     }
 
@@ -54,6 +55,7 @@ impl RegistryState {
                 }
             }
         }
+        self.forget_removed();
         self.revision = Some(revision);
         unreadable
     }
@@ -78,6 +80,14 @@ impl RegistryState {
     /// not come back in its place.
     pub(super) fn serving_epochs(&self) -> &BTreeMap<(GroupName, PartitionId), Epoch> {
         &self.serving_epochs
+    }
+
+    /// A group without any entry was removed. If one of its name is made again, its epochs begin anew: by the
+    /// old ones all its answers would be outdated.
+    fn forget_removed(&mut self) {
+        let groups: BTreeSet<&GroupName> =
+            self.records.values().map(|record| record.group()).collect();
+        self.serving_epochs.retain(|(group, _), _| groups.contains(group));
     }
 
     fn check(&self, found: Revision) -> Result<(), Backwards> {

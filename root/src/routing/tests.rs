@@ -24,14 +24,7 @@ fn replica(partition: u32, name: &str, epoch: u64, state: ReplicaState) -> layou
 }
 
 fn entry(record: &Record, at: u64) -> Entry {
-    let value = match record {
-        Record::Leaf(_, value) => value.encode(),
-        Record::Assignment(_, value) => value.encode(),
-        Record::Replica(_, value) => value.encode(),
-        Record::Coordinator(_, value) => value.encode(),
-        Record::Decision(_, value) => value.encode(),
-    };
-    let (key, value) = (record.key().to_string(), value.expect("valid"));
+    let (key, value) = (record.key().to_string(), record.encode().expect("valid"));
     Entry { key, value, modified: Revision(at), lease: None }
 }
 
@@ -81,6 +74,7 @@ fn only_what_serves_is_routable_and_draining_comes_last() {
                 owner: Holder { leaf: leaf("two"), epoch: Epoch(7) },
                 retiring: None,
                 reason: "LEAF_LOST".into(),
+                is_pinned: false,
             },
         ),
     ]);
@@ -91,6 +85,52 @@ fn only_what_serves_is_routable_and_draining_comes_last() {
     assert_eq!(table.groups[&a].unserved, [PartitionId(1)]);
     assert_eq!(table.groups[&b].held_back, "too many gone");
     assert_eq!(table.assigned.iter().copied().collect::<Vec<_>>(), [PartitionId(1)]);
+}
+
+fn drained(name: &str) -> Record {
+    let note = layout::Note { owner: "sre".into(), reason: "deploy".into() };
+    let state = GroupState::Drained;
+    Record::Standing(group(name), GroupStanding { state, note, placed_unix_ms: 1 })
+}
+
+#[test]
+fn a_drained_group_is_the_last_to_be_asked() {
+    let serving = |name, partition, leaf| {
+        Record::Replica(group(name), replica(partition, leaf, 3, ReplicaState::Serving))
+    };
+    let records = [
+        serving("a", 0, "one"),
+        serving("a", 1, "one"),
+        Record::Replica(group("b"), replica(0, "two", 7, ReplicaState::Draining)),
+        drained("a"),
+    ];
+    let table = table_of(&records);
+    let last = ("one", Standing::GroupDrained);
+    assert_eq!(routable(&table, 0), [("two", Standing::Draining), last]);
+    assert_eq!(routable(&table, 1), [last]);
+    let a = &table.groups[&group("a")];
+    assert_eq!((a.state(), a.unserved.as_slice()), (GroupState::Drained, &[][..]));
+    assert_eq!(a.still_needed, [PartitionId(1)]);
+    assert_eq!(table.groups[&group("b")].state(), GroupState::Active);
+    // Both drained: nobody is left, so both are asked.
+    let both = table_of(&[records.as_slice(), &[drained("b")]].concat());
+    assert_eq!(both.groups[&group("b")].still_needed, [PartitionId(0)]);
+    assert_eq!(both.groups[&group("a")].still_needed, [0, 1].map(PartitionId));
+}
+
+#[test]
+fn a_removed_group_may_come_back_with_new_epochs() {
+    let old = Record::Replica(group("a"), replica(0, "one", 9, ReplicaState::Serving));
+    let new = Record::Replica(group("a"), replica(0, "two", 1, ReplicaState::Serving));
+    let other = Record::Replica(group("b"), replica(0, "three", 5, ReplicaState::Serving));
+    let mut state = RegistryState::default();
+    state.listed(&listing(5, &[old.clone(), other])).expect("the first");
+    let gone = Change::Delete { key: old.key().to_string(), at: Revision(6) };
+    state.changed(Revision(6), &[gone]);
+    state.changed(Revision(7), &[Change::Put(entry(&new, 7))]);
+    let table = RoutingTable::of(PartitionMap::divided(2), &state);
+    assert!(!table.is_outdated(&group("a"), PartitionId(0), Epoch(1)));
+    assert!(table.is_outdated(&group("b"), PartitionId(0), Epoch(4)));
 }
 
 #[test]

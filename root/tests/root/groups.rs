@@ -1,6 +1,6 @@
 //! Two replica groups: one answers where the other fails.
 
-use nautilus_proto::root::v1::{SearchRequest, SearchResponse};
+use nautilus_proto::root::v1::{GetStatusRequest, SearchRequest, SearchResponse};
 use nautilus_registry::layout::ReplicaState;
 use nautilus_service::RpcError;
 use nautilus_types::Class;
@@ -165,6 +165,66 @@ async fn draining_replicas_are_a_last_resort() {
     assert_eq!(search(&cluster, request()).await.answers[0].replica_group, "a");
     cluster.announce(A, 0, 1, ReplicaState::Failed).await;
     assert_eq!(failures(&search(&cluster, request()).await), [(0, "PARTITION_UNASSIGNED")]);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_drained_group_is_asked_only_for_what_nobody_else_has() {
+    let (a, b) = (FakeLeaf::answering(), FakeLeaf::answering());
+    let mut cluster = Cluster::of_groups(&[(A.0, A.1, &a, &[0, 1]), (B.0, B.1, &b, &[0])]).await;
+    cluster.drain("a").await;
+    let asked = |response: &SearchResponse| response.answers[0].replica_group.clone();
+    for _ in 0..40 {
+        assert_eq!(asked(&search(&cluster, request()).await), "b");
+    }
+    assert!(a.searches().is_empty(), "not even to explore");
+    // Whoever names it means it.
+    assert_eq!(asked(&search(&cluster, in_group("a")).await), "a");
+    // Partition 1 is nowhere else.
+    let only = SearchRequest { explain: true, ..search_request(&[name(1, 0)]) };
+    assert_eq!(asked(&search(&cluster, only).await), "a");
+    let status = cluster.client().get_status(GetStatusRequest {}).await.expect("answered");
+    let groups = status.into_inner().groups;
+    let shown: Vec<_> = groups
+        .iter()
+        .map(|it| (it.standing.as_str(), it.standing_detail.as_str(), it.still_needed.as_slice()))
+        .collect();
+    assert_eq!(shown, [("DRAINED", "sre: a test", &[1][..]), ("ACTIVE", "", &[][..])]);
+    // The other one is behind what was asked for, then gone: coverage comes first.
+    b.report(|status| status.replicas[0].applied_offset = 10);
+    let is_told = |update: &nautilus_proto::root::v1::ReplicasUpdate| {
+        update.replicas.iter().any(|r| r.status.as_ref().is_some_and(|s| s.applied_offset == 10))
+    };
+    cluster.wait_replicas(is_told).await;
+    let mut fresh = request();
+    fresh.min_offsets = vec![nautilus_proto::root::v1::MinOffset { partition: 0, next_offset: 40 }];
+    assert_eq!(asked(&search(&cluster, fresh).await), "a");
+    cluster.kill(B);
+    cluster.wait_replicas(|update| update.replicas.iter().any(|r| !r.is_reachable)).await;
+    assert_eq!(asked(&search(&cluster, request()).await), "a");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_failure_goes_on_to_a_drained_group_and_slowness_does_not() {
+    let failing = FakeLeaf::failing(|| {
+        RpcError::new(Class::Unavailable, "PARTITION_NOT_READY", "x").into_status()
+    });
+    let sound = FakeLeaf::answering();
+    let cluster = two(&failing, &sound).await;
+    cluster.drain("b").await;
+    let response = search(&cluster, request()).await;
+    let tried = [("a1", "ONLY", "PARTITION_NOT_READY"), ("b1", "RETRY", "OK")];
+    assert_eq!(attempts(&response), tried);
+    cluster.stop().await;
+
+    let (hung, sound) = (FakeLeaf::hanging(), FakeLeaf::answering());
+    let cluster = two(&hung, &sound).await;
+    cluster.drain("b").await;
+    let mut slow = tonic::Request::new(request());
+    slow.set_timeout(std::time::Duration::from_millis(400));
+    let answer = cluster.client().search(slow).await;
+    assert!(sound.searches().is_empty(), "no hedge: {answer:?}");
     cluster.stop().await;
 }
 

@@ -16,11 +16,22 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (leaf.clone(), any::<bool>()).prop_map(|(i, on)| Event::Drain(i, on)),
         6 => leaf.clone().prop_map(Event::Follow),
         6 => leaf.clone().prop_map(Event::Advance),
-        1 => (leaf, 0..8_usize).prop_map(|(i, nth)| Event::Fail(i, nth)),
+        1 => (leaf.clone(), 0..8_usize).prop_map(|(i, nth)| Event::Fail(i, nth)),
+        1 => (leaf.clone(), mark()).prop_map(|(i, kind)| Event::Mark(i, kind)),
+        1 => (0..14_u32, prop::option::of(leaf.clone()), any::<bool>())
+            .prop_map(|(partition, to, guarded)| Event::Ask(partition, to, guarded)),
         4 => prop_oneof![1..3_u64, 1..40_u64].prop_map(Event::Pass),
         6 => prop_oneof![Just(0), any::<u64>()].prop_map(Event::Act),
         1 => Just(Event::TakeOver),
     ]
+}
+
+fn mark() -> impl Strategy<Value = Option<CordonKind>> {
+    prop_oneof![Just(None), Just(Some(CordonKind::Cordon)), Just(Some(CordonKind::Drain))]
+}
+
+fn spare_percent() -> impl Strategy<Value = usize> {
+    prop_oneof![Just(0), Just(15), Just(40)]
 }
 
 prop_compose! {
@@ -41,16 +52,132 @@ proptest! {
     fn every_history_ends_settled(
         (leaves, partitions, running) in world(),
         moves_max in 1..4_usize,
+        spare_percent in spare_percent(),
         events in prop::collection::vec(event(), 0..150),
     ) {
-        let mut world = World::new(leaves, Wanted { moves_max, ..wanted(partitions) });
+        let mut world = World::new(leaves, Wanted { moves_max, spare_percent, ..wanted(partitions) });
         for event in &events {
             world.happen(event);
         }
         world.quiet(&running);
-        let owned = world.owned();
-        let (least, most) = (owned.values().min(), owned.values().max());
-        prop_assert!(most <= least.map(|least| least + 1).as_ref(), "even: {owned:?}");
+        prop_assert!(world.is_even(), "even: {:?}", world.owned());
+        prop_assert!(world.observed().requests.is_empty(), "all requests are answered");
+    }
+
+    /// Marks are obeyed by a group that is otherwise well, and it settles under them.
+    #[test]
+    fn marked_leaves_are_emptied_or_left_alone(
+        leaves in 2..=LEAVES_MAX,
+        partitions in 1..20_u32,
+        spare_percent in spare_percent(),
+        marks in prop::collection::vec(mark(), LEAVES_MAX),
+        asked in prop::collection::vec((0..20_u32, prop::option::of(0..LEAVES_MAX)), 0..6),
+    ) {
+        let mut world = World::new(leaves, Wanted { spare_percent, ..wanted(partitions) });
+        world.quiet(&vec![true; leaves]);
+        let before = world.owned();
+        // One stays open.
+        for (i, kind) in marks.iter().take(leaves).enumerate().skip(1) {
+            world.happen(&Event::Mark(i, *kind));
+        }
+        for (partition, to) in &asked {
+            world.happen(&Event::Ask(*partition, *to, false));
+        }
+        world.settle();
+        prop_assert!(world.is_even(), "even: {:?}", world.owned());
+        for (i, kind) in marks.iter().take(leaves).enumerate().skip(1) {
+            let name = leaf(&format!("leaf-{i}"));
+            let now = world.assignments.values().filter(|it| it.owner.leaf == name).count();
+            let before = before.get(&name).map_or(0, |(all, _)| *all);
+            match kind {
+                Some(CordonKind::Drain) => prop_assert_eq!(now, 0),
+                Some(CordonKind::Cordon) => prop_assert!(now <= before),
+                None => {}
+            }
+        }
+    }
+
+    /// What a person asked for stays, whatever balance would say.
+    #[test]
+    fn a_move_that_was_made_is_not_undone(
+        leaves in 2..=LEAVES_MAX,
+        partitions in 1..20_u32,
+        spare_percent in spare_percent(),
+        asked in prop::collection::vec((0..20_u32, 0..LEAVES_MAX), 1..8),
+    ) {
+        let mut world = World::new(leaves, Wanted { spare_percent, ..wanted(partitions) });
+        world.quiet(&vec![true; leaves]);
+        let mut placed = BTreeMap::new();
+        for (partition, to) in &asked {
+            let (partition, to) = (partition % partitions, to % leaves);
+            let name = leaf(&format!("leaf-{to}"));
+            // Where it is already there is nothing to pin.
+            if world.assignments[&PartitionId(partition)].owner.leaf != name {
+                placed.insert(PartitionId(partition), name);
+            }
+            world.happen(&Event::Ask(partition, Some(to), false));
+            world.settle();
+        }
+        for (partition, to) in placed {
+            prop_assert_eq!(&world.assignments[&partition].owner.leaf, &to);
+        }
+    }
+
+    /// A fresh group keeps its spares, as far as there are leaves for both.
+    #[test]
+    fn a_fresh_group_keeps_its_spares(
+        leaves in 1..=LEAVES_MAX,
+        partitions in 1..20_u32,
+        spare_percent in spare_percent(),
+    ) {
+        let wanted = Wanted { spare_percent, ..wanted(partitions) };
+        let spares = wanted.spares(leaves).min(leaves - 1);
+        let mut world = World::new(leaves, wanted);
+        world.quiet(&vec![true; leaves]);
+        let unused = leaves.saturating_sub(usize::try_from(partitions).expect("few"));
+        prop_assert_eq!(world.idle(), spares.max(unused));
+    }
+
+    /// What is foretold is what comes.
+    #[test]
+    fn forecasts_come_true(
+        leaves in 2..=LEAVES_MAX,
+        partitions in 1..20_u32,
+        marks in prop::collection::vec(mark(), LEAVES_MAX),
+        asked in prop::collection::vec((0..20_u32, prop::option::of(0..LEAVES_MAX)), 0..6),
+    ) {
+        let wanted = wanted(partitions);
+        let mut world = World::new(leaves, wanted.clone());
+        world.quiet(&vec![true; leaves]);
+        for (i, kind) in marks.iter().take(leaves).enumerate() {
+            world.happen(&Event::Mark(i, *kind));
+        }
+        for (partition, to) in &asked {
+            world.happen(&Event::Ask(*partition, *to, false));
+        }
+        let (first, changes) =
+            forecast(&world.observed(), &wanted, &world.assignments, &Outlook::default());
+        let mut foretold = world.assignments.clone();
+        for PlannedChange { assignment, .. } in &changes {
+            foretold.insert(assignment.partition, assignment.clone());
+        }
+        prop_assert!(foretold.values().all(|it| it.retiring.is_none()));
+        prop_assert!(changes.starts_with(&first.changes));
+        world.settle();
+        let owned = |all: &Assignments| {
+            let mut counts: BTreeMap<LeafName, usize> = BTreeMap::new();
+            for it in all.values() {
+                *counts.entry(it.owner.leaf.clone()).or_default() += 1;
+            }
+            counts
+        };
+        // The order in which moves end may differ, and with it which of equals goes where.
+        let marked = |all: &Assignments| {
+            let counts = owned(all).into_iter();
+            counts.filter(|(name, _)| !world.observed().is_open(name)).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(marked(&foretold), marked(&world.assignments));
+        prop_assert_eq!(foretold.len(), world.assignments.len());
     }
 
     /// With one leaf there is nobody to protect.

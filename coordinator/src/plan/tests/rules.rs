@@ -242,7 +242,8 @@ fn bad_plans_are_found() {
     let fault = |partition, owner, retiring, reason: Reason| {
         let partition = PartitionId(partition);
         let text = reason.as_str().to_owned();
-        let assignment = Assignment { partition, owner, retiring, reason: text };
+        let is_pinned = reason == Reason::OperatorMove;
+        let assignment = Assignment { partition, owner, retiring, reason: text, is_pinned };
         let changes = vec![PlannedChange { assignment, reason }];
         let plan = Plan { changes, ..Plan::default() };
         check_plan(&scene.observed, &wanted(2), &scene.assignments, &plan)
@@ -259,6 +260,7 @@ fn bad_plans_are_found() {
         (fault(0, holder("b", 7), Some(holder("a", 6)), Reason::Balance), "retires a leaf that"),
         (fault(0, holder("a", 5), None, Reason::OwnerServes), "has no cause"),
         (fault(1, holder("c", 3), None, Reason::OwnerLost), "gives it to a leaf that is draining"),
+        (fault(0, holder("b", 6), old(), Reason::OperatorMove), "has no cause"),
         (fault(1, holder("gone", 3), None, Reason::OwnerLost), "gives it to a leaf that is gone"),
         (fault(2, holder("b", 1), None, Reason::NewPartition), "is for a partition that is not"),
     ];

@@ -20,6 +20,10 @@ pub(super) enum Event {
     Restart(usize),
     /// A leaf's flag turns.
     Drain(usize, bool),
+    /// A person marks a leaf, or takes the mark away.
+    Mark(usize, Option<CordonKind>),
+    /// A person asks for a move, to a leaf or anywhere else, maybe away from the present owner only.
+    Ask(u32, Option<usize>, bool),
     /// A leaf reads its assignments and takes up what is new.
     Follow(usize),
     /// All replicas of a leaf get one state further.
@@ -48,6 +52,8 @@ pub(super) struct World {
     leaves: BTreeMap<LeafName, Leaf>,
     pub(super) assignments: Assignments,
     roster: Roster,
+    cordons: BTreeMap<LeafName, CordonKind>,
+    requests: BTreeMap<PartitionId, MoveRequest>,
     /// Who was ever given which epoch.
     given: BTreeMap<(PartitionId, Epoch), LeafName>,
     pub(super) was_braked: bool,
@@ -62,6 +68,8 @@ impl World {
             leaves: (0..leaves).map(leaf_of).collect(),
             assignments: Assignments::new(),
             roster: Roster::new(PATIENCE),
+            cordons: BTreeMap::new(),
+            requests: BTreeMap::new(),
             given: BTreeMap::new(),
             was_braked: false,
         }
@@ -81,6 +89,8 @@ impl World {
                 }
             }),
             Event::Drain(i, is_draining) => self.with(i, |leaf| leaf.is_draining = is_draining),
+            Event::Mark(i, kind) => self.mark(i, kind),
+            Event::Ask(partition, to, is_guarded) => self.ask(partition, to, is_guarded),
             Event::Follow(i) => self.follow(i),
             Event::Advance(i) => self.with(i, Leaf::advance),
             Event::Fail(i, nth) => self.with(i, |leaf| leaf.fail(nth)),
@@ -101,12 +111,35 @@ impl World {
         if let Err(fault) = check_plan(&observed, &self.wanted, &self.assignments, &plan) {
             panic!("{fault}: {plan:#?}\n{observed:#?}\n{:#?}", self.assignments);
         }
+        let is_lost = |i: usize| lost >> (i % 64) & 1 == 1;
         for (i, change) in plan.changes.iter().enumerate() {
-            if lost >> (i % 64) & 1 == 0 {
+            if !is_lost(i) {
                 self.execute(&change.assignment);
+                if change.reason == Reason::OperatorMove {
+                    assert!(self.requests.remove(&change.assignment.partition).is_some());
+                }
             }
         }
+        if !is_lost(plan.changes.len()) {
+            self.requests.retain(|partition, _| !plan.refused.contains_key(partition));
+        }
         plan
+    }
+
+    fn mark(&mut self, i: usize, kind: Option<CordonKind>) {
+        let Some((name, _)) = nth(&mut self.leaves, i) else { return };
+        match kind {
+            Some(kind) => self.cordons.insert(name.clone(), kind),
+            None => self.cordons.remove(name),
+        };
+    }
+
+    fn ask(&mut self, partition: u32, to: Option<usize>, is_guarded: bool) {
+        let partition = partition % (self.wanted.partitions + 1);
+        let owner = self.assignments.get(&PartitionId(partition)).map(|it| it.owner.epoch.0);
+        let to = to.and_then(|i| nth(&mut self.leaves, i)).map(|(name, _)| name.clone());
+        let request = request(partition, to, owner.filter(|_| is_guarded));
+        self.requests.insert(request.partition, request);
     }
 
     /// Stands for the transaction, and checks what must hold of any two assignments in a row.
@@ -134,12 +167,15 @@ impl World {
                 observed.replicas.insert((*partition, name.clone()), announced);
             }
         }
+        observed.cordons.clone_from(&self.cordons);
+        observed.requests.clone_from(&self.requests);
         observed
     }
 
     /// Faults stop: these leaves run and are open, the others are gone; then all acts until nothing changes.
     /// What failed stays failed, except where there is no other leaf: that one is restarted.
     pub(super) fn quiet(&mut self, running: &[bool]) {
+        self.cordons.clear();
         if running.iter().filter(|runs| **runs).count() == 1 {
             self.leaves.values_mut().for_each(Leaf::end);
         }
@@ -151,6 +187,11 @@ impl World {
             }
             it.is_draining = false;
         }
+        self.settle();
+    }
+
+    /// All acts until nothing changes.
+    pub(super) fn settle(&mut self) {
         let partitions = usize::try_from(self.wanted.partitions).expect("few");
         let mut calm = 0;
         // Time for the brake, for what is avoided, and for every partition to be moved several times.
@@ -184,16 +225,31 @@ impl World {
         })
     }
 
-    /// Owned partitions of each live leaf.
-    pub(super) fn owned(&self) -> BTreeMap<&LeafName, usize> {
-        let live = self.leaves.iter().filter(|(_, it)| it.is_live);
-        let mut owned: BTreeMap<_, _> = live.map(|(name, _)| (name, 0)).collect();
+    /// All and pinned partitions of each open leaf.
+    pub(super) fn owned(&self) -> BTreeMap<LeafName, (usize, usize)> {
+        let mut owned: BTreeMap<_, _> =
+            self.observed().open_leaves().map(|name| (name.clone(), (0, 0))).collect();
         for assignment in self.assignments.values() {
-            if let Some(count) = owned.get_mut(&assignment.owner.leaf) {
-                *count += 1;
+            if let Some((all, pinned)) = owned.get_mut(&assignment.owner.leaf) {
+                *all += 1;
+                *pinned += usize::from(assignment.is_pinned);
             }
         }
         owned
+    }
+
+    /// Of the open leaves no two differ by more than one in what is not pinned, but for those that are spared.
+    pub(super) fn is_even(&self) -> bool {
+        let owned = self.owned();
+        let idle = owned.values().filter(|(all, _)| *all == 0).count();
+        let are_spared = idle <= self.wanted.spares(owned.len());
+        let most = owned.values().map(|(all, pinned)| all - pinned).max();
+        let least = owned.values().map(|(all, _)| *all).filter(|all| *all > 0 || !are_spared).min();
+        least.is_none_or(|least| most <= Some(least + 1))
+    }
+
+    pub(super) fn idle(&self) -> usize {
+        self.owned().values().filter(|(all, _)| *all == 0).count()
     }
 
     /// The leaf drops what it no longer holds and takes up what it holds under a new epoch.

@@ -14,8 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use self::target::{Partial, Target};
 use self::writing::{Range, Writing};
 use super::{
-    Found, Manifest, PassedOver, Progress, SnapshotFile, Snapshots, Unusable, Wanted, corrupt,
-    layout,
+    Found, Manifest, PassedOver, Progress, RestoreProgress, SnapshotFile, Snapshots, Unusable,
+    Wanted, corrupt, layout,
 };
 use crate::blocking::blocking;
 use crate::{ObjectName, RepositoryError};
@@ -91,20 +91,24 @@ impl Snapshots {
 
     /// Downloads the newest snapshot that is sound in every byte: [`newest`](Self::newest) and
     /// [`download`](Self::download), and where the download finds damage, the next older one, which
-    /// begins `progress` again. Without a snapshot of use, `into` stays as it was.
+    /// begins `progress` again. That is told which snapshot it is beside the bytes. Without a snapshot of use,
+    /// `into` stays as it was.
     pub async fn restore(
         &self,
         partition: PartitionId,
         wanted: &Wanted,
         into: &Path,
-        progress: &Progress<'_>,
+        progress: &RestoreProgress<'_>,
     ) -> Result<Found, RepositoryError> {
         let mut wanted = wanted.clone();
         let mut damaged = Vec::new();
         loop {
             let mut found = self.newest(partition, &wanted).await?;
             let outcome = match &found.manifest {
-                Some(manifest) => self.download(manifest, into, progress).await,
+                Some(manifest) => {
+                    progress(manifest, 0);
+                    self.download(manifest, into, &|bytes| progress(manifest, bytes)).await
+                }
                 None => self.discard_download(into).await,
             };
             let reason = match outcome {

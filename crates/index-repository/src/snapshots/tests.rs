@@ -74,7 +74,7 @@ impl Scene {
     /// Restores, checks that what came back is what was found, and cleans up.
     async fn restore(&self, wanted: &Wanted) -> Found {
         let into = self.target();
-        let found = self.snapshots.restore(P, wanted, &into, &|_| ()).await.expect("asked");
+        let found = self.snapshots.restore(P, wanted, &into, &|_, _| ()).await.expect("asked");
         match &found.manifest {
             Some(manifest) => {
                 let tag = manifest.draft.next_offset.to_string();

@@ -2,17 +2,22 @@
 //!
 //! What is written is checked by the same rules as what is read, so nothing unreadable gets in.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use nautilus_proto::coordinator::v1 as proto;
 use nautilus_types::{Epoch, PartitionId};
 use prost::Message;
 
+use super::markings::{Cordon, GroupStanding, MoveRequest};
 use super::names::{CoordinatorName, InvalidName, LeafName};
 use super::values::{
-    Assignment, Decision, HELD_BACK_BYTES_MAX, Holder, Leader, LeafRegistration, Replica,
-    ReplicaState, TEXT_BYTES_MAX, UNASSIGNED_MAX,
+    Assignment, Decision, HELD_BACK_BYTES_MAX, Holder, Leader, LeafRegistration, REFUSED_MOVES_MAX,
+    RefusedMove, Replica, ReplicaState, TEXT_BYTES_MAX, UNASSIGNED_MAX, WHY_BYTES_MAX,
 };
 use crate::RegistryError;
+
+mod markings;
 
 /// A rule that a value breaks.
 type Broken = String;
@@ -46,6 +51,25 @@ fn check_epoch(epoch: Epoch) -> Result<(), Broken> {
     if epoch.0 == 0 { Err("epoch is 0".to_owned()) } else { Ok(()) }
 }
 
+/// `bytes_max` is part of what is refused, not only a cut for people.
+fn check_upper_snake(what: &str, text: &str, bytes_max: usize) -> Result<(), Broken> {
+    let is_upper_snake = text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.bytes().all(|b| matches!(b, b'A'..=b'Z' | b'0'..=b'9' | b'_'));
+    if is_upper_snake && text.len() <= bytes_max {
+        return Ok(());
+    }
+    Err(format!("{what} {text:?} is not UPPER_SNAKE of at most {bytes_max} bytes"))
+}
+
+/// Empty = none.
+fn optional_leaf(name: String) -> Result<Option<LeafName>, Broken> {
+    if name.is_empty() { Ok(None) } else { LeafName::new(name).map(Some).map_err(broken_name) }
+}
+
+fn leaf_text(leaf: Option<&LeafName>) -> String {
+    leaf.map(ToString::to_string).unwrap_or_default()
+}
+
 fn broken_name(error: InvalidName) -> Broken {
     error.to_string()
 }
@@ -76,6 +100,9 @@ codec!(Assignment, "assignment");
 codec!(Replica, "replica");
 codec!(Leader, "leader");
 codec!(Decision, "decision");
+codec!(Cordon, "cordon");
+codec!(MoveRequest, "move request");
+codec!(GroupStanding, "group standing");
 
 impl LeafRegistration {
     fn check(&self) -> Result<(), Broken> {
@@ -119,12 +146,7 @@ impl Assignment {
                 return Err(format!("retiring epoch {old} is not below the owner's {new}"));
             }
         }
-        let is_upper_snake = self.reason.starts_with(|c: char| c.is_ascii_uppercase())
-            && self.reason.bytes().all(|b| matches!(b, b'A'..=b'Z' | b'0'..=b'9' | b'_'));
-        if !is_upper_snake || self.reason.len() > TEXT_BYTES_MAX {
-            return Err(format!("reason {:?} is not UPPER_SNAKE", self.reason));
-        }
-        Ok(())
+        check_upper_snake("reason", &self.reason, TEXT_BYTES_MAX)
     }
 
     fn to_proto(&self) -> proto::Assignment {
@@ -133,15 +155,16 @@ impl Assignment {
             owner: Some(self.owner.to_proto()),
             retiring: self.retiring.as_ref().map(Holder::to_proto),
             reason: self.reason.clone(),
+            is_pinned: self.is_pinned,
         }
     }
 
     fn from_proto(message: proto::Assignment) -> Result<Self, Broken> {
-        let proto::Assignment { partition, owner, retiring, reason } = message;
+        let proto::Assignment { partition, owner, retiring, reason, is_pinned } = message;
         let owner = owner.ok_or("no owner")?;
         let retiring = retiring.as_ref().map(Holder::from_proto).transpose()?;
         let owner = Holder::from_proto(&owner)?;
-        Ok(Self { partition: PartitionId(partition), owner, retiring, reason })
+        Ok(Self { partition: PartitionId(partition), owner, retiring, reason, is_pinned })
     }
 }
 
@@ -228,27 +251,47 @@ impl Decision {
     fn check(&self) -> Result<(), Broken> {
         match &self.held_back {
             Some(text) if text.is_empty() || text.len() > HELD_BACK_BYTES_MAX => {
-                Err(format!("held back is not 1 to {HELD_BACK_BYTES_MAX} bytes"))
+                return Err(format!("held back is not 1 to {HELD_BACK_BYTES_MAX} bytes"));
             }
-            Some(_) | None => Ok(()),
+            Some(_) | None => {}
         }
+        if self.refused_moves.len() > REFUSED_MOVES_MAX {
+            return Err(format!("more than {REFUSED_MOVES_MAX} refused moves"));
+        }
+        let partitions: BTreeSet<_> = self.refused_moves.iter().map(|it| it.partition).collect();
+        if partitions.len() < self.refused_moves.len() {
+            return Err("two refused moves of one partition".to_owned());
+        }
+        let mut whys = self.refused_moves.iter().map(|it| &it.why);
+        whys.try_for_each(|why| check_upper_snake("why", why, WHY_BYTES_MAX))
     }
 
     fn to_proto(&self) -> proto::Decision {
+        let refused = |it: &RefusedMove| proto::RefusedMove {
+            partition: it.partition.0,
+            to_leaf: leaf_text(it.to.as_ref()),
+            why: it.why.clone(),
+        };
         proto::Decision {
             held_back: self.held_back.clone().unwrap_or_default(),
             unassigned: self.unassigned.iter().take(UNASSIGNED_MAX).map(|p| p.0).collect(),
+            refused_moves: self.refused_moves.iter().map(refused).collect(),
         }
     }
 
     fn from_proto(message: proto::Decision) -> Result<Self, Broken> {
-        let proto::Decision { held_back, unassigned } = message;
+        let proto::Decision { held_back, unassigned, refused_moves } = message;
         if !unassigned.is_sorted_by(|a, b| a < b) {
             return Err("unassigned partitions do not ascend".to_owned());
         }
+        let refused = |it: proto::RefusedMove| {
+            let (partition, to) = (PartitionId(it.partition), optional_leaf(it.to_leaf)?);
+            Ok(RefusedMove { partition, to, why: it.why })
+        };
         Ok(Self {
             held_back: (!held_back.is_empty()).then_some(held_back),
             unassigned: unassigned.into_iter().map(PartitionId).collect(),
+            refused_moves: refused_moves.into_iter().map(refused).collect::<Result<_, Broken>>()?,
         })
     }
 }

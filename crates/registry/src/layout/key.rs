@@ -42,6 +42,25 @@ pub enum Key {
         /// Of which replica group.
         group: GroupName,
     },
+    /// `groups/<group>/cordons/<leaf>`
+    Cordon {
+        /// In which replica group.
+        group: GroupName,
+        /// Of which leaf.
+        leaf: LeafName,
+    },
+    /// `groups/<group>/moves/<p0007>`
+    Move {
+        /// In which replica group.
+        group: GroupName,
+        /// Of which partition.
+        partition: PartitionId,
+    },
+    /// `groups/<group>/standing`
+    Standing {
+        /// Of which replica group.
+        group: GroupName,
+    },
 }
 
 impl Key {
@@ -63,6 +82,9 @@ impl Key {
             },
             "coordinator" => Self::Coordinator { group },
             "decision" => Self::Decision { group },
+            "cordons" => Self::Cordon { group, leaf: LeafName::new(parts.next()?).ok()? },
+            "moves" => Self::Move { group, partition: partition(parts.next()?)? },
+            "standing" => Self::Standing { group },
             _ => return None,
         };
         parts.next().is_none().then_some(key)
@@ -76,7 +98,10 @@ impl Key {
             | Self::Assignment { group, .. }
             | Self::Replica { group, .. }
             | Self::Coordinator { group }
-            | Self::Decision { group } => group,
+            | Self::Decision { group }
+            | Self::Cordon { group, .. }
+            | Self::Move { group, .. }
+            | Self::Standing { group } => group,
         }
     }
 }
@@ -94,6 +119,11 @@ impl fmt::Display for Key {
             }
             Self::Coordinator { group } => write!(f, "groups/{group}/coordinator"),
             Self::Decision { group } => write!(f, "groups/{group}/decision"),
+            Self::Cordon { group, leaf } => write!(f, "groups/{group}/cordons/{leaf}"),
+            Self::Move { group, partition } => {
+                write!(f, "groups/{group}/moves/p{:04}", partition.0)
+            }
+            Self::Standing { group } => write!(f, "groups/{group}/standing"),
         }
     }
 }
@@ -183,6 +213,9 @@ mod tests {
             }),
             group().prop_map(|group| Key::Coordinator { group }),
             group().prop_map(|group| Key::Decision { group }),
+            (group(), leaf()).prop_map(|(group, leaf)| Key::Cordon { group, leaf }),
+            (group(), partition()).prop_map(|(group, partition)| Key::Move { group, partition }),
+            group().prop_map(|group| Key::Standing { group }),
         ]
     }
 
@@ -198,7 +231,7 @@ mod tests {
 
         #[test]
         fn what_reads_is_written_the_same(
-            text in "groups/[a-z]{1,2}/(leaves|assignments|replicas|coordinator|decision)(/p?[0-9]{0,6}){0,3}"
+            text in "groups/[a-z]{1,2}/(leaves|assignments|replicas|coordinator|decision|cordons|moves|standing)(/p?[0-9]{0,6}){0,3}"
         ) {
             if let Some(key) = Key::parse(&text) {
                 prop_assert_eq!(key.to_string(), text);
@@ -223,7 +256,14 @@ mod tests {
         assert!(key.to_string().starts_with(&prefix::assignments(&group)));
         let key = Key::Coordinator { group: group.clone() };
         assert_eq!(key.to_string(), "groups/a/coordinator");
-        assert_eq!(Key::Decision { group }.to_string(), "groups/a/decision");
+        let key = Key::Decision { group: group.clone() };
+        assert_eq!(key.to_string(), "groups/a/decision");
+        let key =
+            Key::Cordon { group: group.clone(), leaf: LeafName::new("leaf-1").expect("valid") };
+        assert_eq!(key.to_string(), "groups/a/cordons/leaf-1");
+        let key = Key::Move { group: group.clone(), partition };
+        assert_eq!(key.to_string(), "groups/a/moves/p0007");
+        assert_eq!(Key::Standing { group }.to_string(), "groups/a/standing");
     }
 
     #[test]
@@ -243,6 +283,10 @@ mod tests {
             "groups/a/assignments/p4294967296",
             "groups/a/replicas/p0007",
             "groups/a/replicas/p0007/leaf-1/x",
+            "groups/a/cordons",
+            "groups/a/cordons/leaf-1/x",
+            "groups/a/moves/7",
+            "groups/a/standing/x",
             "other/a/decision",
         ] {
             assert_eq!(Key::parse(key), None, "{key}");

@@ -1,6 +1,9 @@
 //! An entry of the registry as what it says.
 
+use bytes::Bytes;
+
 use super::key::Key;
+use super::markings::{Cordon, GroupStanding, MoveRequest};
 use super::names::GroupName;
 use super::values::{Assignment, Decision, Leader, LeafRegistration, Replica};
 use crate::{Entry, RegistryError};
@@ -18,6 +21,12 @@ pub enum Record {
     Coordinator(GroupName, Leader),
     /// What a group's coordinator leaves undone.
     Decision(GroupName, Decision),
+    /// What a person has marked a leaf of a group with.
+    Cordon(GroupName, Cordon),
+    /// A move of a partition of a group that a person asks for.
+    Move(GroupName, MoveRequest),
+    /// Whether roots send searches to a group.
+    Standing(GroupName, GroupStanding),
 }
 
 impl Record {
@@ -33,6 +42,9 @@ impl Record {
             Key::Replica { group, .. } => Self::Replica(group, Replica::decode(&entry.value)?),
             Key::Coordinator { group } => Self::Coordinator(group, Leader::decode(&entry.value)?),
             Key::Decision { group } => Self::Decision(group, Decision::decode(&entry.value)?),
+            Key::Cordon { group, .. } => Self::Cordon(group, Cordon::decode(&entry.value)?),
+            Key::Move { group, .. } => Self::Move(group, MoveRequest::decode(&entry.value)?),
+            Key::Standing { group } => Self::Standing(group, GroupStanding::decode(&entry.value)?),
         };
         if record.key() != key {
             let problem = format!("{} holds what belongs to {}", entry.key, record.key());
@@ -58,6 +70,42 @@ impl Record {
             },
             Self::Coordinator(group, _) => Key::Coordinator { group: group.clone() },
             Self::Decision(group, _) => Key::Decision { group: group.clone() },
+            Self::Cordon(group, value) => {
+                Key::Cordon { group: group.clone(), leaf: value.leaf.clone() }
+            }
+            Self::Move(group, value) => {
+                Key::Move { group: group.clone(), partition: value.partition }
+            }
+            Self::Standing(group, _) => Key::Standing { group: group.clone() },
+        }
+    }
+
+    /// The replica group it belongs to.
+    #[must_use]
+    pub fn group(&self) -> &GroupName {
+        match self {
+            Self::Leaf(group, _)
+            | Self::Assignment(group, _)
+            | Self::Replica(group, _)
+            | Self::Coordinator(group, _)
+            | Self::Decision(group, _)
+            | Self::Cordon(group, _)
+            | Self::Move(group, _)
+            | Self::Standing(group, _) => group,
+        }
+    }
+
+    /// The bytes of its value. `Invalid` where a field breaks a rule of its type.
+    pub fn encode(&self) -> Result<Bytes, RegistryError> {
+        match self {
+            Self::Leaf(_, value) => value.encode(),
+            Self::Assignment(_, value) => value.encode(),
+            Self::Replica(_, value) => value.encode(),
+            Self::Coordinator(_, value) => value.encode(),
+            Self::Decision(_, value) => value.encode(),
+            Self::Cordon(_, value) => value.encode(),
+            Self::Move(_, value) => value.encode(),
+            Self::Standing(_, value) => value.encode(),
         }
     }
 }

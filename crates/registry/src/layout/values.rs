@@ -10,8 +10,12 @@ use super::names::{CoordinatorName, LeafName};
 pub const TEXT_BYTES_MAX: usize = 255;
 /// Longest text of what a coordinator holds back, in bytes.
 pub const HELD_BACK_BYTES_MAX: usize = 1024;
-/// Most unassigned partitions a [`Decision`] names: with five bytes each they fit a value beside the text.
-pub const UNASSIGNED_MAX: usize = 512;
+/// Most unassigned partitions a [`Decision`] names: with five bytes each they fit a value beside the rest.
+pub const UNASSIGNED_MAX: usize = 384;
+/// Most refused moves a [`Decision`] remembers: with at most 139 bytes each they fit a value beside the rest.
+pub const REFUSED_MOVES_MAX: usize = 8;
+/// Longest name of a cause of refusal, in bytes.
+pub const WHY_BYTES_MAX: usize = 64;
 
 /// One process that can serve partitions of a replica group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub struct Assignment {
     pub retiring: Option<Holder>,
     /// Why the last change was made: `UPPER_SNAKE`, for people and metrics.
     pub reason: String,
+    /// Placed on its owner because a person asked: not moved only to even out counts. Ends with the owner.
+    pub is_pinned: bool,
 }
 
 /// How far a replica is.
@@ -94,4 +100,18 @@ pub struct Decision {
     pub held_back: Option<String>,
     /// Partitions without an owner that could serve. Only the first [`UNASSIGNED_MAX`] are stored.
     pub unassigned: BTreeSet<PartitionId>,
+    /// The last moves asked for that could not be made, the newest last; one for each partition, at most
+    /// [`REFUSED_MOVES_MAX`].
+    pub refused_moves: Vec<RefusedMove>,
+}
+
+/// A move that a person asked for and that could not be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedMove {
+    /// Of which partition.
+    pub partition: PartitionId,
+    /// Where it was to go; `None` = to any other leaf.
+    pub to: Option<LeafName>,
+    /// Why not: `UPPER_SNAKE`, at most [`WHY_BYTES_MAX`] bytes.
+    pub why: String,
 }

@@ -8,7 +8,9 @@ use nautilus_identity::{GrantVerifier, KeySet};
 use nautilus_proto::leaf::v1::ReplicaStatus;
 use nautilus_proto::root::v1::root_service_client::RootServiceClient;
 use nautilus_proto::root::v1::{ReplicasUpdate, WatchReplicasRequest};
-use nautilus_registry::layout::{GroupName, LeafName, Record, Replica, ReplicaState};
+use nautilus_registry::layout::{
+    GroupName, GroupStanding, GroupState, LeafName, Note, Record, Replica, ReplicaState,
+};
 use nautilus_registry::{EmbeddedRegistry, Operation, Registry, Transaction};
 use nautilus_root::{Config, Root, RoutingState};
 use nautilus_service::{CancellationToken, Clock, TaskGroup};
@@ -146,6 +148,15 @@ impl Cluster {
             leaf: LeafName::new(place.1).expect("valid"),
         };
         self.write(Operation::Delete(key.to_string())).await;
+    }
+
+    /// Somebody drains the group, and the root knows.
+    pub(crate) async fn drain(&self, name: &'static str) {
+        let note = Note { owner: "sre".to_owned(), reason: "a test".to_owned() };
+        let standing = GroupStanding { state: GroupState::Drained, note, placed_unix_ms: 1 };
+        let record = Record::Standing(group((name, "")), standing);
+        let (key, value) = (record.key().to_string(), record.encode().expect("valid"));
+        self.write(Operation::Put { key, value, lease: None }).await;
     }
 
     pub(crate) async fn write(&self, operation: Operation) {
