@@ -9,7 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::commands::config::ConfigCommand;
 use crate::commands::init::InitArgs;
 use crate::commands::{
-    completion, doc, group, leaf, namespace, partition, search, status, suggest, user,
+    completion, doc, explain, group, leaf, namespace, partition, search, status, suggest, user,
 };
 use crate::serve::{ConfigArgs, IndexBuilderCommand};
 use crate::{dev, feed};
@@ -150,6 +150,8 @@ pub(crate) enum Command {
     Feed(feed::FeedArgs),
     /// Find documents
     Search(search::SearchArgs),
+    /// Show how a search goes: where, to which replicas and why, and what takes the time
+    Explain(explain::ExplainArgs),
     /// Complete the last word of a text from your own documents
     Suggest(suggest::SuggestArgs),
     /// Look at or delete one document

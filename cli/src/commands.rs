@@ -3,6 +3,7 @@
 pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod doc;
+pub(crate) mod explain;
 pub(crate) mod group;
 pub(crate) mod init;
 pub(crate) mod leaf;
@@ -37,6 +38,7 @@ pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Config(command) => config::run(&global, &command)?,
         Command::Feed(args) => return feed::run(&global, args).await,
         Command::Search(args) => search::run(&global, args).await?,
+        Command::Explain(args) => explain::run(&global, args).await?,
         Command::Suggest(args) => suggest::run(&global, args).await?,
         Command::Doc(command) => doc::run(&global, command).await?,
         Command::Namespace(command) => namespace::run(&global, command).await?,

@@ -36,6 +36,14 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::Cli;
+pub use crate::serve::seam::LeafServer;
+
+/// As [`run`]; leaves are served by what `make` makes of them. Tests put faults there.
+#[must_use]
+pub fn run_with_leaves(make: LeafServer) -> ExitCode {
+    serve::seam::serve_leaves_by(make);
+    run()
+}
 
 /// Parses the arguments of this process, does what they say and answers with the exit code:
 /// 0 done, 1 failed, 2 wrong usage, 3 not found, 4 denied or unauthenticated, 5 unavailable or

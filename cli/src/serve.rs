@@ -2,6 +2,7 @@
 
 mod ports;
 mod roles;
+pub(crate) mod seam;
 mod transport;
 
 use std::net::SocketAddr;

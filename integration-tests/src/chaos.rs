@@ -2,12 +2,15 @@
 
 mod groups;
 mod leaves;
+mod lethal;
 mod rollout;
 mod run;
 mod services;
+mod tail;
 mod verify;
 
 pub use self::run::{Check, Options, Run};
+use crate::cluster::Layout;
 
 /// One story of faults.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +25,9 @@ pub struct Scenario {
     pub is_in_ci: bool,
     play: fn(&mut Run) -> anyhow::Result<()>,
 }
+
+/// Those in which leaves have faults of their own.
+const WITH_FAULTY_LEAVES: &[&str] = &["tail", "lethal-query"];
 
 /// Every scenario there is.
 pub const SCENARIOS: &[Scenario] = &[
@@ -116,6 +122,20 @@ pub const SCENARIOS: &[Scenario] = &[
         is_in_ci: false,
         play: rollout::drain_leaf,
     },
+    Scenario {
+        name: "tail",
+        about: "leaves with late answers, one slow, all slow: what hedging gains and what it costs",
+        faults: &["R2"],
+        is_in_ci: false,
+        play: tail::tail,
+    },
+    Scenario {
+        name: "lethal-query",
+        about: "a query that leaves die of is tried again and again: two replicas are lost, and no more",
+        faults: &["Q1", "Q3"],
+        is_in_ci: true,
+        play: lethal::lethal_query,
+    },
 ];
 
 impl Scenario {
@@ -123,6 +143,28 @@ impl Scenario {
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
         SCENARIOS.iter().find(|scenario| scenario.name == name)
+    }
+
+    /// The binary it is played with: where leaves have faults of their own, that of the tests.
+    #[must_use]
+    pub fn program(&self) -> &'static str {
+        if WITH_FAULTY_LEAVES.contains(&self.name) { "nautilus-under-test" } else { "nautilus" }
+    }
+
+    /// What it is played on.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        if self.name != "lethal-query" {
+            return Layout::default();
+        }
+        // It may cost a replica in each of two groups; a third one answers everybody else.
+        Layout {
+            partitions: 2,
+            groups: ["a", "b", "c"].map(str::to_owned).to_vec(),
+            leaves_per_group: 2,
+            coordinators_per_group: 1,
+            ..Layout::default()
+        }
     }
 
     /// Plays it in a run that has started.

@@ -7,6 +7,7 @@
 
 mod certificates;
 mod config;
+mod faults;
 mod layout;
 mod services;
 
@@ -40,6 +41,8 @@ pub struct Cluster {
     /// Of groups that are not there yet, or no more.
     others: BTreeMap<String, Member>,
     processes: BTreeMap<String, Daemon>,
+    /// Settings beside those of all, by member.
+    settings: BTreeMap<String, Vec<String>>,
     /// What all of it stands on; last, so that it outlives the roles.
     pub services: Services,
 }
@@ -71,6 +74,7 @@ impl Cluster {
             members,
             others,
             processes: BTreeMap::new(),
+            settings: BTreeMap::new(),
             services,
         };
         cluster.run(&["init"]).context("make what a new cluster needs")?;
@@ -151,13 +155,14 @@ impl Cluster {
             "--config".to_owned(),
             self.folder.join("cluster.toml").display().to_string(),
         ]);
-        for setting in member.settings(&self.folder) {
+        let more = self.settings.get(name).cloned().unwrap_or_default();
+        for setting in member.settings(&self.folder).into_iter().chain(more) {
             arguments.extend(["--set".to_owned(), setting]);
         }
         let launch = Launch {
             program: self.nautilus.clone(),
             arguments,
-            environment: Vec::new(),
+            environment: self.environment(name)?,
             log: self.folder.join("logs").join(format!("{name}.log")),
         };
         let daemon = Daemon::start(launch).with_context(|| format!("start {name}"))?;

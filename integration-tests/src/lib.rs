@@ -19,6 +19,7 @@ pub mod checks;
 pub mod client;
 pub mod cluster;
 pub mod corpus;
+pub mod faulty_leaf;
 pub mod feed;
 pub mod load;
 pub mod machine;

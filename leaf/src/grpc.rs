@@ -23,10 +23,16 @@ pub struct LeafGrpc {
 }
 
 impl LeafGrpc {
+    /// The service of `leaf` alone, to be put into something else.
+    #[must_use]
+    pub fn new(leaf: Arc<Leaf>) -> Self {
+        Self { leaf }
+    }
+
     /// The service of `leaf` with the bounds of its messages, ready for a server.
     #[must_use]
     pub fn server(leaf: Arc<Leaf>) -> LeafServiceServer<Self> {
-        with_message_limits!(LeafServiceServer::new(Self { leaf }), MessageLimits::INTERNAL)
+        with_message_limits!(LeafServiceServer::new(Self::new(leaf)), MessageLimits::INTERNAL)
     }
 }
 

@@ -183,13 +183,19 @@ impl Leaf {
 
     /// A server of its own that has no address yet.
     pub fn server(self: Arc<Self>) -> GrpcServer {
+        self.empty_server().service(LeafGrpc::server(self))
+    }
+
+    /// The same before the service is in it: for those who put something around the service.
+    #[must_use]
+    pub fn empty_server(&self) -> GrpcServer {
         let clock = self.shared.clock.clone();
         let usual = ServerSettings::default();
         let deadlines = usual.deadlines.clone();
         let stream = "/nautilus.leaf.v1.LeafService/WatchStatus";
         let settings =
             ServerSettings { deadlines: deadlines.with(stream, DeadlinePolicy::STREAM), ..usual };
-        GrpcServer::new("leaf", settings, clock).service(LeafGrpc::server(self))
+        GrpcServer::new("leaf", settings, clock)
     }
 
     /// Cancelled once the leaf is told to stop.

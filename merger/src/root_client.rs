@@ -34,6 +34,9 @@ pub enum RootError {
     /// The root says that the request is wrong.
     #[error("the root refused the request")]
     Refused(#[source] Box<Status>),
+    /// Leaves died of requests like this one.
+    #[error("requests like this one are refused: leaves were lost while they had them")]
+    Quarantined(#[source] Box<Status>),
     /// The root met an error of its own.
     #[error("the root failed")]
     Failed(#[source] Box<Status>),
@@ -56,10 +59,10 @@ pub enum RootError {
 impl RootError {
     pub(crate) fn of(status: Status) -> Self {
         let class = class_of(&status);
-        let is_one_partition = {
-            let details = status.get_error_details();
-            details.error_info().is_some_and(|info| info.reason == "PARTITION_UNAVAILABLE")
-        };
+        let details = status.get_error_details();
+        let says = |reason: &str| details.error_info().is_some_and(|info| info.reason == reason);
+        let is_one_partition = says("PARTITION_UNAVAILABLE");
+        let is_quarantined = says("QUERY_QUARANTINED");
         let status = Box::new(status);
         match class {
             Class::Deadline => Self::Late,
@@ -69,6 +72,7 @@ impl RootError {
             Class::Bug => Self::Failed(status),
             Class::Unavailable if is_one_partition => Self::PartitionUnavailable(status),
             Class::Unavailable | Class::Cancelled => Self::Unavailable(status),
+            Class::Precondition if is_quarantined => Self::Quarantined(status),
             // A grant that is not trusted, or a partition map of another version: not the client's
             // fault, and gone when this merger and the root agree again.
             Class::Unauthenticated
@@ -91,6 +95,7 @@ impl RootError {
             Self::Unavailable(_) | Self::PartitionUnavailable(_) => Class::Unavailable,
             Self::Overloaded(_) => Class::Overloaded,
             Self::Corrupt(_) => Class::Corrupt,
+            Self::Quarantined(_) => Class::Precondition,
             Self::Refused(_)
             | Self::Failed(_)
             | Self::Coverage(_)
@@ -108,6 +113,7 @@ impl RootError {
             Self::PartitionUnavailable(_) => "PARTITION_UNAVAILABLE",
             Self::Overloaded(_) => "ROOT_OVERLOADED",
             Self::Corrupt(_) => "PARTITION_CORRUPT",
+            Self::Quarantined(_) => "QUERY_QUARANTINED",
             Self::Refused(_) => "ROOT_REFUSED",
             Self::Failed(_) => "ROOT_FAILED",
             Self::Coverage(_) | Self::Candidate(_) | Self::DocumentCount { .. } => {

@@ -18,6 +18,9 @@ pub use record::{Probation, ReplicaRecord};
 
 /// One choice in so many goes to another than the cheaper one.
 const EXPLORE_ONE_IN: u64 = 64;
+/// What is dearer by a factor is explored less often by that factor, up to this: each such request is slow, and at
+/// one in 64 they would be what the slowest hundredth of all requests consists of.
+const EXPLORE_LESS_MAX: u64 = 16;
 /// One choice in so many goes to a replica that failed lately and may be back.
 const PROBE_ONE_IN: u64 = 4;
 /// Taken for the latency where nobody's is known.
@@ -135,14 +138,17 @@ fn to_explore(prospects: &[Prospect], fit: &[usize], draw: u64, chance: u64) -> 
     if !probing.is_empty() && probing.len() < fit.len() {
         return if chance.is_multiple_of(PROBE_ONE_IN) { nth(&probing, draw) } else { None };
     }
-    if !chance.is_multiple_of(EXPLORE_ONE_IN) {
-        return None;
-    }
     // Whoever is not the cheapest of all; an idle system has no need to look.
     let unknown = LATENCY_UNKNOWN;
     let dearest = fit.iter().max_by_key(|&&index| cost(&prospects[index], unknown)).copied();
     let cheapest = fit.iter().min_by_key(|&&index| cost(&prospects[index], unknown)).copied();
-    if dearest == cheapest { None } else { nth_but(fit, cheapest?, draw) }
+    if dearest == cheapest || !chance.is_multiple_of(EXPLORE_ONE_IN) {
+        return None;
+    }
+    let other = nth_but(fit, cheapest?, draw)?;
+    let factor = cost(&prospects[other], unknown) / cost(&prospects[cheapest?], unknown).max(1);
+    let less = u64::try_from(factor).unwrap_or(u64::MAX).clamp(1, EXPLORE_LESS_MAX);
+    chance.is_multiple_of(EXPLORE_ONE_IN * less).then_some(other)
 }
 
 fn nth(indexes: &[usize], draw: u64) -> Option<usize> {

@@ -27,7 +27,7 @@ pub struct RawConfig {
     pub connect_timeout: HumanDuration,
     /// For callers that state no deadline.
     pub default_deadline: HumanDuration,
-    /// When a second request goes out for a slow one: `after-percentile` or `off`.
+    /// When further replicas are asked: `after-percentile`, `all` (at once) or `off`.
     pub hedge_mode: HedgeMode,
     /// The shortest time before a second request.
     pub hedge_delay_min: HumanDuration,
@@ -195,6 +195,8 @@ mod tests {
         assert_eq!(config.map, PartitionMap::divided(3));
         assert_eq!(config.dispatching.hedge_mode, HedgeMode::Off);
         assert_eq!(config.following.relist_interval, Duration::from_secs(30));
+        let all = parsed("hedge_mode = 'all'").expect("valid");
+        assert_eq!(all.dispatching.hedge_mode, HedgeMode::All);
         assert_eq!(parsed("").expect("defaults"), Config::new(PartitionMap::divided(4)));
     }
 
@@ -203,7 +205,7 @@ mod tests {
         let cases = [
             ("partition = 4", "unknown field"),
             ("partitions = 0", "partitions is not 1 to 16384"),
-            ("hedge_mode = 'all'", "unknown variant"),
+            ("hedge_mode = 'some'", "unknown variant"),
             ("hedge_budget_percent = 101", "hedge_budget_percent is not 0 to 100"),
             ("relist_interval = '0s'", "relist_interval is zero"),
         ];

@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! choice ─► first request ──┬─ answered ─► checked, fenced ─► done, the others are dropped
-//!                           ├─ slow ─────► hedge: one more replica, within the hedge budget
-//!                           └─ failed ───► retry: one more replica, within the retry budget;
+//!   (mode `all`: the others ├─ slow ─────► hedge: one more replica, within the hedge budget
+//!    along with it)         │
+//!                           └─ failed ───► retry: one more replica, within the retry budget, unless leaves
+//!                                          may die of it (see `suspects`);
 //!                                          without one, a short wait for the routing table to change
 //! ```
 
@@ -20,22 +22,24 @@ use nautilus_service::{Clock, Deadline};
 use nautilus_types::PartitionId;
 use tonic::Status;
 
+use crate::RootError;
 use crate::answer::{AnswerProblem, Labelled};
 use crate::budget::TokenBucket;
 use crate::call::{CallError, Timed};
 use crate::config::Dispatching;
 use crate::failure::Failure;
-use crate::hedge::{self, LatencyWindow};
+use crate::fingerprint::{Fingerprint, Seen};
+use crate::hedge::{self, HedgeMode, Hedging, LatencyWindow};
 use crate::metrics::{HedgeResult, RootMetrics};
 use crate::plan::Part;
 use crate::router::{Leaf, Routed, Router};
 use crate::routing::LeafAddress;
-use crate::work::WorkCounter;
+use crate::suspect_sharing::SharedSuspects;
 
 mod asking;
 mod attempt;
 
-use asking::{Asking, Settled};
+use asking::{Asking, Hedge, Settled};
 
 /// What leaves are asked for. Times of one kind say nothing of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,6 +64,8 @@ impl Operation {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ask<'a> {
     pub(crate) operation: Operation,
+    /// What is asked, wherever.
+    pub(crate) fingerprint: Fingerprint,
     pub(crate) part: &'a Part,
     /// Only replicas of this group.
     pub(crate) group: Option<&'a GroupName>,
@@ -87,11 +93,12 @@ pub(crate) struct Dispatcher {
     pub(crate) router: Arc<Router>,
     pub(crate) clock: Clock,
     pub(crate) metrics: RootMetrics,
-    /// Requests to leaves under way.
-    pub(crate) attempts: WorkCounter,
     config: Dispatching,
     budgets: Mutex<Budgets>,
     windows: Mutex<BTreeMap<(Operation, PartitionId), LatencyWindow>>,
+    /// What was answered before.
+    answered: Mutex<Seen>,
+    pub(crate) suspects: Arc<SharedSuspects>,
 }
 
 #[derive(Debug)]
@@ -107,6 +114,7 @@ impl Dispatcher {
         clock: Clock,
         metrics: RootMetrics,
     ) -> Self {
+        let suspects = Arc::new(SharedSuspects::new(clock.clone(), metrics.clone()));
         let budgets = Budgets {
             retry: TokenBucket::new(config.retry_budget_percent, config.retry_burst),
             hedge: TokenBucket::new(config.hedge_budget_percent, config.hedge_burst),
@@ -115,10 +123,11 @@ impl Dispatcher {
             router,
             clock,
             metrics,
-            attempts: WorkCounter::default(),
             config,
             budgets: Mutex::new(budgets),
             windows: Mutex::default(),
+            answered: Mutex::default(),
+            suspects,
         }
     }
 
@@ -131,25 +140,37 @@ impl Dispatcher {
         F: Future<Output = Sent<T>>,
         C: Fn(&T) -> Result<(), AnswerProblem>,
     {
+        if let Some(left) = self.suspects.refused_for(ask.fingerprint) {
+            self.metrics.refused();
+            return Err(Box::new(RootError::Quarantined { left }.into()));
+        }
         self.earn();
         let mut asking = Asking::new(self, ask);
         let mut running = FuturesUnordered::new();
         let mut failure = None;
         let hedge_timer = tokio::time::sleep(Duration::MAX);
         tokio::pin!(hedge_timer);
-        let mut may_hedge = false;
+        let mut delay = None;
         loop {
             if running.is_empty() {
                 let Some((number, routed)) = asking.next(failure.as_ref()).await else {
                     return Ok(Err(failure.unwrap_or_else(|| asking.nobody())));
                 };
-                if number == 0
-                    && let Some(delay) = self.hedge_delay(&ask)
-                {
-                    may_hedge = true;
-                    hedge_timer.as_mut().reset(tokio::time::Instant::now() + delay);
-                }
                 running.push(self.attempt(ask, number, routed, &send, &check));
+                if number == 0 {
+                    match self.hedging(&ask) {
+                        Hedging::Never => {}
+                        Hedging::After(after) => {
+                            delay = Some(after);
+                            hedge_timer.as_mut().reset(tokio::time::Instant::now() + after);
+                        }
+                        Hedging::AtOnce => {
+                            for (number, routed) in asking.hedge_all() {
+                                running.push(self.attempt(ask, number, routed, &send, &check));
+                            }
+                        }
+                    }
+                }
             }
             tokio::select! {
                 biased;
@@ -158,10 +179,17 @@ impl Dispatcher {
                     Settled::Refused(status) => return Err(status),
                     Settled::Failed(failed) => failure = Some(failed),
                 },
-                () = &mut hedge_timer, if may_hedge => {
-                    may_hedge = false;
-                    if let Some((number, routed)) = asking.hedge() {
+                () = &mut hedge_timer, if delay.is_some() => match asking.hedge() {
+                    Hedge::To(number, routed) => {
+                        delay = None;
                         running.push(self.attempt(ask, number, routed, &send, &check));
+                    }
+                    Hedge::Nobody => delay = None,
+                    // What is still slow after twice the time needs it more than what was a little late.
+                    Hedge::Denied => {
+                        delay = delay.map(|delay| delay.saturating_mul(2));
+                        let again = delay.unwrap_or(Duration::MAX);
+                        hedge_timer.as_mut().reset(tokio::time::Instant::now() + again);
                     }
                 }
             }
@@ -173,6 +201,7 @@ impl Dispatcher {
     }
 
     fn earn(&self) {
+        self.metrics.asked();
         let mut budgets = self.budgets();
         budgets.retry.earn();
         budgets.hedge.earn();
@@ -193,11 +222,25 @@ impl Dispatcher {
         with(windows.entry((ask.operation, ask.part.partition)).or_default())
     }
 
-    fn hedge_delay(&self, ask: &Ask<'_>) -> Option<Duration> {
+    fn hedging(&self, ask: &Ask<'_>) -> Hedging {
+        let is_suspect = || self.suspects.is_suspect(ask.fingerprint, ask.part.partition);
+        if !ask.operation.may_hedge() || is_suspect() {
+            return Hedging::Never;
+        }
         let (mode, delay_min) = (self.config.hedge_mode, self.config.hedge_delay_min);
-        let is_wanted = ask.operation.may_hedge();
-        let delay = || self.window(ask, |window| hedge::delay(mode, window, delay_min));
-        is_wanted.then(delay).flatten()
+        let was_answered = mode == HedgeMode::All && self.answered().contains(ask.fingerprint);
+        self.window(ask, |window| hedge::hedging(mode, was_answered, window, delay_min))
+    }
+
+    fn answered(&self) -> MutexGuard<'_, Seen> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers that it was answered, where that matters.
+    fn note_answered(&self, ask: &Ask<'_>) {
+        if self.config.hedge_mode == HedgeMode::All {
+            self.answered().add(ask.fingerprint);
+        }
     }
 
     /// The replicas of the part that may be asked at the moment.

@@ -1,5 +1,7 @@
 //! What ends a whole request, or a start. What ends only one partition's part is in `failure`.
 
+use std::time::Duration;
+
 use nautilus_identity::GrantError;
 use nautilus_proto::QueryDecodeError;
 use nautilus_query::TreeError;
@@ -51,6 +53,12 @@ pub enum RootError {
     /// A leaf says that the request itself is wrong.
     #[error("a leaf refused the request: {}", .0.message())]
     Refused(Box<Status>),
+    /// Leaves died of the like of this request.
+    #[error("requests like this one were under way on two leaves when they were lost")]
+    Quarantined {
+        /// For how long it is refused.
+        left: Duration,
+    },
     /// The only partition that could answer did not.
     #[error("the partition did not answer: {}", .0.reason)]
     Partition(Failure),
@@ -65,7 +73,7 @@ impl RootError {
             Self::Id(_) | Self::Query(_) => Class::Invalid,
             Self::Grant(error) => error.class(),
             Self::Tree(error) => error.class(),
-            Self::StaleMap { .. } => Class::Precondition,
+            Self::StaleMap { .. } | Self::Quarantined { .. } => Class::Precondition,
             Self::Refused(status) => class_of(status),
             Self::Partition(failure) => failure.class_for_caller(),
         }
@@ -83,6 +91,9 @@ impl From<RootError> for Status {
             RootError::StaleMap { asked, current } => of("STALE_PARTITION_MAP")
                 .precondition("PARTITION_MAP", asked.to_string(), message.clone())
                 .with("map_version", current.to_string()),
+            RootError::Quarantined { left } => of("QUERY_QUARANTINED")
+                .precondition("QUERY", "query", message.clone())
+                .retry_after(*left),
             RootError::Field { field, problem } => of("ARGUMENT_INVALID").field(*field, problem),
             RootError::Id(_) => of("ID_INVALID"),
             RootError::Query(_) => of("QUERY_TREE_INVALID").field("query", &message),

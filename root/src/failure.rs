@@ -1,6 +1,7 @@
 //! Why one partition did not answer, in words programs compare.
 
-use nautilus_service::{class_of, status::ERROR_DOMAIN};
+use nautilus_service::class_of;
+use nautilus_service::status::{ERROR_DOMAIN, is_loss_under_way};
 use nautilus_types::Class;
 use tonic::Status;
 use tonic_types::StatusExt as _;
@@ -37,11 +38,13 @@ pub struct Failure {
     pub class: Class,
     /// UPPER_SNAKE_CASE: the leaf's own reason where it gave one.
     pub reason: String,
+    /// The connection was lost while the leaf had the request: it may have died of it.
+    pub was_under_way: bool,
 }
 
 impl Failure {
     pub(crate) fn new(class: Class, reason: &str) -> Self {
-        Self { class, reason: reason.to_owned() }
+        Self { class, reason: reason.to_owned(), was_under_way: false }
     }
 
     pub(crate) fn deadline() -> Self {
@@ -70,7 +73,9 @@ impl Failure {
             let is_kept = !matches!(class, Class::Bug | Class::Corrupt);
             info.domain == ERROR_DOMAIN && is_kept && is_reason(&info.reason)
         });
-        Self::new(class, stated.map_or(usual, |info| &info.reason))
+        let was_under_way = is_loss_under_way(status);
+        let failure = Self::new(class, stated.map_or(usual, |info| &info.reason));
+        Self { was_under_way, ..failure }
     }
 
     /// Whether another replica may answer where this one did not.

@@ -9,6 +9,7 @@ use nautilus_service::Deadline;
 use crate::answer::{check_fetch, check_list};
 use crate::call::call;
 use crate::dispatch::{Ask, Dispatched, Operation};
+use crate::fingerprint::Fingerprint;
 use crate::gather::failed;
 use crate::plan::{Part, split};
 use crate::request::{self, FETCH_KEYS_MAX, LIST_MAX};
@@ -23,7 +24,7 @@ impl Root {
         request: FetchRequest,
         deadline: Deadline,
     ) -> Result<FetchResponse, RootError> {
-        let _work = self.requests.begin();
+        let _work = self.metrics.requests.begin();
         let (began, now_ms) = (self.clock.now(), self.clock.unix_ms());
         let grant = request::grant(&self.verifier, &request.grant, now_ms, Purpose::Fetch, None)?;
         request::check_map(&self.map, request.map_version)?;
@@ -38,9 +39,10 @@ impl Root {
 
         let names = namespaces.iter().map(|(name, _)| name);
         let parts = split(&self.map, names, &request.min_offsets);
+        let fingerprint = fetch_fingerprint(&request);
         let asked = parts.iter().map(|part| {
             let (operation, group) = (Operation::Fetch, group.as_ref());
-            self.fetch_part(Ask { operation, part, group, deadline, began }, &request)
+            self.fetch_part(Ask { operation, fingerprint, part, group, deadline, began }, &request)
         });
         let dispatched = join_all(asked).await.into_iter().collect::<Result<Vec<_>, _>>();
         let mut response = FetchResponse {
@@ -81,7 +83,7 @@ impl Root {
         request: ListRequest,
         deadline: Deadline,
     ) -> Result<leaf::ListResponse, RootError> {
-        let _work = self.requests.begin();
+        let _work = self.metrics.requests.begin();
         let (began, now_ms) = (self.clock.now(), self.clock.unix_ms());
         let grant = request::grant(&self.verifier, &request.grant, now_ms, Purpose::List, None)?;
         request::check_map(&self.map, request.map_version)?;
@@ -107,10 +109,21 @@ impl Root {
         let check = |answer: &leaf::ListResponse| {
             check_list(part, &request.after_document_id, request.limit, answer)
         };
-        let ask = Ask { operation: Operation::List, part, group: None, deadline, began };
+        let namespace = request.namespace.as_ref().map(prost::Message::encode_to_vec);
+        let after = request.after_document_id.as_slice();
+        let fingerprint = Fingerprint::of("list", &[&namespace.unwrap_or_default(), after]);
+        let operation = Operation::List;
+        let ask = Ask { operation, fingerprint, part, group: None, deadline, began };
         let dispatched = self.dispatcher.ask(ask, send, check).await.map_err(RootError::Refused)?;
         dispatched.map(|answered| answered.answer).map_err(RootError::Partition)
     }
+}
+
+fn fetch_fingerprint(request: &FetchRequest) -> Fingerprint {
+    let mut parts: Vec<Vec<u8>> = request.keys.iter().map(prost::Message::encode_to_vec).collect();
+    parts.extend(request.highlight.as_ref().map(prost::Message::encode_to_vec));
+    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    Fingerprint::of("fetch", &parts)
 }
 
 /// The inverse of [`picked`].

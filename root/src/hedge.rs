@@ -2,10 +2,16 @@
 //!
 //! "After percentile": once the first has taken longer than 95 of 100 usually do (Dean and Barroso,
 //! *The Tail at Scale*, CACM 56(2), 2013). A token bucket bounds how many there are.
+//!
+//! "All": every replica is asked at once and the first answer counts, which takes as much work again for each
+//! further replica. What was never answered is not sent to all of them: it might be what a leaf dies of.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::choice::Availability;
+use crate::routing::Standing;
 
 /// When second requests are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
@@ -14,6 +20,8 @@ pub enum HedgeMode {
     /// After the time within which most answers come.
     #[default]
     AfterPercentile,
+    /// To every replica at once, if the same was answered before; else as after the percentile.
+    All,
     /// Never.
     Off,
 }
@@ -77,15 +85,54 @@ impl LatencyWindow {
     }
 }
 
-/// How long to wait for an answer before a second request; none = for ever.
+/// What is done about a request that may turn out slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hedging {
+    /// Nothing.
+    Never,
+    /// A second request after this time without an answer.
+    After(Duration),
+    /// The other replicas are asked along with the first.
+    AtOnce,
+}
+
+/// What `mode` means for one request. `was_answered`: the same was answered before.
 #[must_use]
-pub fn delay(mode: HedgeMode, window: &LatencyWindow, delay_min: Duration) -> Option<Duration> {
+pub fn hedging(
+    mode: HedgeMode,
+    was_answered: bool,
+    window: &LatencyWindow,
+    delay_min: Duration,
+) -> Hedging {
     match mode {
-        HedgeMode::Off => None,
-        HedgeMode::AfterPercentile => {
-            Some(window.percentile().unwrap_or(DELAY_UNKNOWN).max(delay_min))
+        HedgeMode::Off => Hedging::Never,
+        HedgeMode::All if was_answered => Hedging::AtOnce,
+        HedgeMode::All | HedgeMode::AfterPercentile => {
+            Hedging::After(window.percentile().unwrap_or(DELAY_UNKNOWN).max(delay_min))
         }
     }
+}
+
+/// A replica as one that a second request might go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Second {
+    /// Whether it may be expected to answer.
+    pub availability: Availability,
+    /// What it is good for.
+    pub standing: Standing,
+    /// It is known not to have reached the offset asked for.
+    pub is_behind: bool,
+    /// Its files are of the build that the first one's are of.
+    pub is_of_same_build: bool,
+}
+
+/// Whether a second request may go there, the first having gone to one of standing `first`: one search is of one
+/// build and shows at least the offset asked for, and slowness is no reason to ask whom somebody has drained.
+#[must_use]
+pub fn is_eligible(second: &Second, first: Standing) -> bool {
+    let Second { availability, standing, is_behind, is_of_same_build } = *second;
+    let is_kept_away = standing == Standing::GroupDrained && first != Standing::GroupDrained;
+    availability != Availability::Unavailable && !is_behind && is_of_same_build && !is_kept_away
 }
 
 fn bucket_of(elapsed: Duration) -> usize {
@@ -122,16 +169,23 @@ mod tests {
     fn few_answers_say_nothing() {
         let few = window(vec![MS; 31]);
         assert_eq!(few.percentile(), None);
-        assert_eq!(delay(HedgeMode::AfterPercentile, &few, MS * 2), Some(DELAY_UNKNOWN));
-        assert_eq!(delay(HedgeMode::Off, &few, MS * 2), None);
+        let hedging = |mode, was_answered| hedging(mode, was_answered, &few, MS * 2);
+        for was_answered in [false, true] {
+            let after = Hedging::After(DELAY_UNKNOWN);
+            assert_eq!(hedging(HedgeMode::AfterPercentile, was_answered), after);
+            assert_eq!(hedging(HedgeMode::Off, was_answered), Hedging::Never);
+        }
+        assert_eq!(hedging(HedgeMode::All, true), Hedging::AtOnce);
+        assert_eq!(hedging(HedgeMode::All, false), Hedging::After(DELAY_UNKNOWN));
     }
 
     #[test]
     fn the_delay_has_a_floor() {
         let fast = window(vec![MS / 10; 100]);
-        assert_eq!(delay(HedgeMode::AfterPercentile, &fast, MS * 2), Some(MS * 2));
+        let hedging = |window| hedging(HedgeMode::AfterPercentile, true, window, MS * 2);
+        assert_eq!(hedging(&fast), Hedging::After(MS * 2));
         let slow = window(vec![MS * 20; 100]);
-        let delay = delay(HedgeMode::AfterPercentile, &slow, MS * 2).expect("on");
+        let Hedging::After(delay) = hedging(&slow) else { panic!("on") };
         assert!((MS * 20..MS * 25).contains(&delay), "{delay:?}");
     }
 
@@ -141,7 +195,49 @@ mod tests {
         assert!(window(samples).percentile().expect("enough") < MS * 2);
     }
 
+    fn second() -> impl Strategy<Value = Second> {
+        let availability = proptest::sample::select(vec![
+            Availability::Available,
+            Availability::Probing,
+            Availability::Unavailable,
+        ]);
+        let standing = proptest::sample::select(STANDINGS.to_vec());
+        (availability, standing, any::<bool>(), any::<bool>()).prop_map(
+            |(availability, standing, is_behind, is_of_same_build)| Second {
+                availability,
+                standing,
+                is_behind,
+                is_of_same_build,
+            },
+        )
+    }
+
+    const STANDINGS: [Standing; 4] =
+        [Standing::Serving, Standing::Draining, Standing::GroupDrained, Standing::Outdated];
+
     proptest! {
+        /// Whatever else is true of a replica, it gets no second request when it is behind, of another build,
+        /// or not expected to answer.
+        #[test]
+        fn second_requests_go_only_where_the_same_answer_is(
+            second in second(),
+            first in proptest::sample::select(STANDINGS.to_vec()),
+        ) {
+            if is_eligible(&second, first) {
+                prop_assert!(!second.is_behind && second.is_of_same_build);
+                prop_assert!(second.availability != Availability::Unavailable);
+                let is_drained = |standing| standing == Standing::GroupDrained;
+                prop_assert!(is_drained(first) || !is_drained(second.standing));
+            }
+            let sound = Second {
+                availability: Availability::Available,
+                standing: Standing::Serving,
+                is_behind: false,
+                is_of_same_build: true,
+            };
+            prop_assert!(is_eligible(&sound, first));
+        }
+
         /// At least 95 of 100 are within the percentile, and it is at most a quarter above the exact one.
         #[test]
         fn the_percentile_is_that_of_the_samples(

@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::routing::RoutingTable;
+use crate::work::WorkCounter;
 
 /// Upper bounds of durations, in seconds: OpenTelemetry's for RPCs, and below them what a fan-out on
 /// one network takes.
@@ -47,7 +48,7 @@ struct StateLabel {
     state: &'static str,
 }
 
-/// What became of second requests for slow ones.
+/// What became of requests beside the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HedgeResult {
     Sent,
@@ -68,6 +69,10 @@ pub(crate) enum RetryResult {
 /// The root's metrics. Clones count together.
 #[derive(Debug, Clone)]
 pub struct RootMetrics {
+    /// Requests of callers under way.
+    pub(crate) requests: WorkCounter,
+    /// Requests to leaves under way.
+    pub(crate) attempts: WorkCounter,
     search_duration: Family<OutcomeLabel, Histogram>,
     stage_duration: Family<StageLabel, Histogram>,
     hedges: Family<ResultLabel, Counter>,
@@ -80,6 +85,10 @@ pub struct RootMetrics {
     drained_groups: Gauge,
     partitions_of_drained_groups: Gauge,
     drained_group_requests: Counter,
+    leaf_requests: Counter,
+    suspects: Gauge,
+    refused: Gauge,
+    refused_requests: Counter,
 }
 
 fn durations() -> Histogram {
@@ -89,6 +98,8 @@ fn durations() -> Histogram {
 impl Default for RootMetrics {
     fn default() -> Self {
         Self {
+            requests: WorkCounter::default(),
+            attempts: WorkCounter::default(),
             search_duration: Family::new_with_constructor(durations),
             stage_duration: Family::new_with_constructor(durations),
             hedges: Family::default(),
@@ -101,6 +112,10 @@ impl Default for RootMetrics {
             drained_groups: Gauge::default(),
             partitions_of_drained_groups: Gauge::default(),
             drained_group_requests: Counter::default(),
+            leaf_requests: Counter::default(),
+            suspects: Gauge::default(),
+            refused: Gauge::default(),
+            refused_requests: Counter::default(),
         }
     }
 }
@@ -118,9 +133,20 @@ impl RootMetrics {
             "Time of one stage of a search in the root",
             self.stage_duration.clone(),
         );
+        registry.register("root_inflight", "Requests of callers under way", self.requests.gauge());
+        registry.register(
+            "root_leaf_inflight",
+            "Requests to leaves under way",
+            self.attempts.gauge(),
+        );
+        registry.register(
+            "root_leaf_requests",
+            "Partitions' parts of requests; hedges and retries are what was sent beyond these",
+            self.leaf_requests.clone(),
+        );
         registry.register(
             "root_hedges",
-            "Second requests for slow ones: sent, won, wasted, denied by the budget",
+            "Requests beside the first: sent, won, wasted, denied by the budget",
             self.hedges.clone(),
         );
         registry.register(
@@ -160,10 +186,37 @@ impl RootMetrics {
             self.partitions_of_drained_groups.clone(),
         );
         registry.register(
+            "root_suspect_queries",
+            "Queries that were under way on a leaf that was lost, and not answered since",
+            self.suspects.clone(),
+        );
+        registry.register(
+            "root_quarantined_queries",
+            "Of those, queries that are refused because it happened twice",
+            self.refused.clone(),
+        );
+        registry.register(
+            "root_quarantined_requests",
+            "Requests refused because leaves died of their like",
+            self.refused_requests.clone(),
+        );
+        registry.register(
             "root_drained_group_requests",
             "Requests sent to a drained group because no other one could answer",
             self.drained_group_requests.clone(),
         );
+    }
+
+    /// How many fingerprints are suspect, and how many of those refused.
+    pub(crate) fn suspects(&self, suspect: usize, refused: usize) {
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.suspects.set(gauge(suspect));
+        self.refused.set(gauge(refused));
+    }
+
+    /// A request was refused because leaves died of its like.
+    pub(crate) fn refused(&self) {
+        self.refused_requests.inc();
     }
 
     pub(crate) fn searched(&self, outcome: &'static str, elapsed: Duration) {
@@ -176,14 +229,23 @@ impl RootMetrics {
         self.stage_duration.get_or_create(&label).observe(elapsed.as_secs_f64());
     }
 
+    /// A partition's part begins.
+    pub(crate) fn asked(&self) {
+        self.leaf_requests.inc();
+    }
+
     pub(crate) fn hedge(&self, result: HedgeResult) {
+        self.hedge_by(result, 1);
+    }
+
+    pub(crate) fn hedge_by(&self, result: HedgeResult, count: u64) {
         let result = match result {
             HedgeResult::Sent => "sent",
             HedgeResult::Won => "won",
             HedgeResult::Wasted => "wasted",
             HedgeResult::Denied => "denied",
         };
-        self.hedges.get_or_create(&ResultLabel { result }).inc();
+        self.hedges.get_or_create(&ResultLabel { result }).inc_by(count);
     }
 
     pub(crate) fn retry(&self, result: RetryResult) {
@@ -273,6 +335,10 @@ mod tests {
         metrics.table_age(None);
         metrics.registry_connected(true);
         metrics.asked_drained_group();
+        metrics.asked();
+        metrics.suspects(3, 1);
+        metrics.refused();
+        let _under_way = metrics.requests.begin();
         metrics.table(&RoutingTable::unknown(nautilus_types::PartitionMap::divided(1)));
         let mut registry = Registry::with_prefix("nautilus");
         metrics.register(&mut registry);
@@ -291,6 +357,12 @@ mod tests {
             "nautilus_root_drained_groups 0",
             "nautilus_root_partitions_only_in_drained_groups 0",
             "nautilus_root_drained_group_requests_total 1",
+            "nautilus_root_suspect_queries 3",
+            "nautilus_root_quarantined_queries 1",
+            "nautilus_root_quarantined_requests_total 1",
+            "nautilus_root_inflight 1",
+            "nautilus_root_leaf_inflight 0",
+            "nautilus_root_leaf_requests_total 1",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

@@ -23,7 +23,8 @@ use crate::metrics::RootMetrics;
 use crate::registry_watch::RegistryWatch;
 use crate::router::{Router, RoutingState};
 use crate::routing::RoutingTable;
-use crate::work::{Work, WorkCounter};
+use crate::suspect_sharing::SuspectSharing;
+use crate::work::Work;
 use crate::{Config, RootError};
 
 /// Full name of the method whose answer stays open.
@@ -37,8 +38,6 @@ pub struct Root {
     pub(crate) verifier: GrantVerifier,
     pub(crate) clock: Clock,
     pub(crate) metrics: RootMetrics,
-    /// Requests of callers under way.
-    pub(crate) requests: WorkCounter,
     /// Counts what leaves said of themselves.
     pub(crate) statuses: watch::Sender<u64>,
     /// Ends the streams that stay open.
@@ -86,7 +85,6 @@ impl Root {
             verifier,
             clock,
             metrics,
-            requests: WorkCounter::default(),
             statuses: watch::Sender::new(0),
             stop: CancellationToken::new(),
             default_deadline: config.default_deadline,
@@ -100,6 +98,15 @@ impl Root {
     pub fn spawn(&self, tasks: &mut TaskGroup) {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(registry) = registry else { return };
+        let sharing = || SuspectSharing {
+            registry: Arc::clone(&registry),
+            suspects: Arc::clone(&self.dispatcher.suspects),
+            relist_interval: self.following.relist_interval,
+            timeout: self.following.timeout,
+        };
+        let (telling, hearing) = (sharing(), sharing());
+        tasks.spawn("tell-suspects", |stop| telling.tell(stop));
+        tasks.spawn("hear-suspects", |stop| hearing.hear(stop));
         let follow = RegistryWatch {
             registry,
             router: Arc::clone(&self.router),
@@ -148,7 +155,7 @@ impl Root {
     /// What is under way: nothing once every request has ended.
     #[must_use]
     pub fn work(&self) -> Work {
-        Work { requests: self.requests.now(), attempts: self.dispatcher.attempts.now() }
+        Work { requests: self.metrics.requests.now(), attempts: self.metrics.attempts.now() }
     }
 
     /// What requests go by at the moment.

@@ -12,6 +12,7 @@ use crate::answer::{SearchRules, check_search};
 use crate::call::call;
 use crate::dispatch::{Answered, Ask, Dispatched, Operation};
 use crate::failure::Failure;
+use crate::fingerprint::Fingerprint;
 use crate::gather::{Rules, Source, gather};
 use crate::plan::{Part, lowest_offset_of, split};
 use crate::request::{self, CANDIDATES_MAX, Namespace};
@@ -33,7 +34,7 @@ impl Root {
         request: SearchRequest,
         deadline: Deadline,
     ) -> Result<SearchResponse, RootError> {
-        let _work = self.requests.begin();
+        let _work = self.metrics.requests.begin();
         let mut stages = Stages::begin(&self.clock, &self.metrics);
         let result = self.search_in_stages(&request, deadline, &mut stages).await;
         let outcome = match &result {
@@ -68,10 +69,15 @@ impl Root {
             scoring_leaves,
             are_statistics_given: request.statistics.is_some(),
         };
+        let fingerprint = search_fingerprint(request);
         let asked = parts.iter().map(|part| {
             let operation = Operation::Search;
             let (group, began) = (group.as_ref(), stages.began());
-            self.search_part(Ask { operation, part, group, deadline, began }, request, rules)
+            self.search_part(
+                Ask { operation, fingerprint, part, group, deadline, began },
+                request,
+                rules,
+            )
         });
         let answered = join_all(asked).await;
         let dispatched = answered.into_iter().collect::<Result<Vec<_>, _>>();
@@ -152,6 +158,16 @@ impl Root {
             latest: false,
         }
     }
+}
+
+/// Of everything that decides what a leaf does for the search, but for namespaces and statistics.
+#[must_use]
+pub fn search_fingerprint(request: &SearchRequest) -> Fingerprint {
+    let bytes = |message: Option<Vec<u8>>| message.unwrap_or_default();
+    let query = bytes(request.query.as_ref().map(prost::Message::encode_to_vec));
+    let filter = bytes(request.filter.as_ref().map(prost::Message::encode_to_vec));
+    let sort = bytes(request.sort.as_ref().map(prost::Message::encode_to_vec));
+    Fingerprint::of("search", &[&query, &filter, &sort])
 }
 
 /// A part's end as gathering takes it.

@@ -26,7 +26,7 @@ type LeafAnswer = Result<BTreeMap<PartitionId, PartitionStatus>, Failure>;
 impl Root {
     /// Asks every leaf how it is.
     pub async fn status(&self, deadline: Deadline) -> Result<GetStatusResponse, RootError> {
-        let _work = self.requests.begin();
+        let _work = self.metrics.requests.begin();
         let routes = self.router.routes();
         let deadline = deadline.or_sooner(self.clock.now(), LEAF_WAIT);
         let asked = routes.leaves().map(|leaf| self.leaf_status(leaf, deadline));

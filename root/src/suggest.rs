@@ -8,6 +8,7 @@ use nautilus_service::Deadline;
 use crate::answer::check_suggest;
 use crate::call::call;
 use crate::dispatch::{Ask, Dispatched, Operation};
+use crate::fingerprint::Fingerprint;
 use crate::gather::suggest::gather;
 use crate::plan::split;
 use crate::request::{self, SUGGESTIONS_MAX};
@@ -22,7 +23,7 @@ impl Root {
         request: SuggestRequest,
         deadline: Deadline,
     ) -> Result<SuggestResponse, RootError> {
-        let _work = self.requests.begin();
+        let _work = self.metrics.requests.begin();
         let (began, now_ms) = (self.clock.now(), self.clock.unix_ms());
         let grant =
             request::suggest_grant(&self.verifier, &request.grant, now_ms, &request.prefix)?;
@@ -35,9 +36,14 @@ impl Root {
         let group = self.group(&request.replica_group)?;
 
         let parts = split(&self.map, scope.iter().map(|(name, _)| name), &[]);
+        let fields = request.fields.to_be_bytes();
+        let fingerprint = Fingerprint::of("suggest", &[request.prefix.as_bytes(), &fields]);
         let asked = parts.iter().map(|part| {
             let (operation, group) = (Operation::Suggest, group.as_ref());
-            self.suggest_part(Ask { operation, part, group, deadline, began }, &request)
+            self.suggest_part(
+                Ask { operation, fingerprint, part, group, deadline, began },
+                &request,
+            )
         });
         let dispatched = join_all(asked).await.into_iter().collect::<Result<Vec<_>, _>>();
         let dispatched = dispatched.map_err(RootError::Refused)?;

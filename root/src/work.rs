@@ -1,7 +1,8 @@
 //! How much is under way: what must be nothing when every request has ended.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicI64;
+
+use prometheus_client::metrics::gauge::Gauge;
 
 /// What is under way at a moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,32 +21,37 @@ impl Work {
     }
 }
 
-/// Counts one kind of work.
+/// Counts one kind of work, and is its metric.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct WorkCounter {
-    count: Arc<AtomicU64>,
+    count: Gauge<i64, AtomicI64>,
 }
 
 impl WorkCounter {
     /// One more until the guard is dropped.
     pub(crate) fn begin(&self) -> WorkGuard {
-        self.count.fetch_add(1, Ordering::SeqCst);
-        WorkGuard { count: Arc::clone(&self.count) }
+        self.count.inc();
+        WorkGuard { count: self.count.clone() }
     }
 
     pub(crate) fn now(&self) -> u64 {
-        self.count.load(Ordering::SeqCst)
+        u64::try_from(self.count.get()).unwrap_or(0)
+    }
+
+    /// To be registered.
+    pub(crate) fn gauge(&self) -> Gauge<i64, AtomicI64> {
+        self.count.clone()
     }
 }
 
 /// One piece of work under way.
 #[derive(Debug)]
 pub(crate) struct WorkGuard {
-    count: Arc<AtomicU64>,
+    count: Gauge<i64, AtomicI64>,
 }
 
 impl Drop for WorkGuard {
     fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::SeqCst);
+        self.count.dec();
     }
 }

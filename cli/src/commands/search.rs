@@ -2,7 +2,7 @@
 
 mod limits;
 mod pages;
-mod render;
+pub(super) mod render;
 
 use std::time::Duration;
 

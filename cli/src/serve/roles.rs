@@ -17,6 +17,7 @@ use nautilus_service::{CancellationToken, Clock, TaskGroup};
 use prometheus_client::registry::Registry;
 
 use super::ports::{Opened, grant_verifier};
+use super::seam::leaf_server;
 use super::transport::Transport;
 use super::{Role, Running};
 use crate::config::ProcessConfig;
@@ -68,7 +69,7 @@ async fn leaf(
     leaf.metrics().register(metrics);
     let mut leaf_tasks = tasks();
     let transport = Transport::open(config, &clock, &mut leaf_tasks)?;
-    let server = transport.internal(Arc::clone(&leaf).server());
+    let server = transport.internal(leaf_server(Arc::clone(&leaf)));
     let server = server.bind(config.server.listen_address).await?;
     let address = server.local_addr();
     leaf.spawn(&mut leaf_tasks, advertised(config, address));

@@ -9,6 +9,7 @@
 //! groups/<group>/cordons/<leaf>            Cordon             by a person, stays or under a lease
 //! groups/<group>/moves/<p0007>             MoveRequest        by a person, until the coordinator has decided
 //! groups/<group>/standing                  GroupStanding      by a person, stays or under a lease
+//! suspects/<fingerprint>/<p0007>/<group>/<leaf>/<time>  none  by a root, under a lease that nobody keeps alive
 //! ```
 //!
 //! The bytes are drawn in `docs/formats/registry.md`. Nothing here does IO.
@@ -18,12 +19,14 @@ mod key;
 mod markings;
 mod names;
 mod record;
+mod suspicion;
 mod values;
 
 pub use key::{Key, prefix};
 pub use markings::{Cordon, CordonKind, GroupStanding, GroupState, MoveRequest, Note};
 pub use names::{CoordinatorName, GroupName, InvalidName, LeafName, NAME_BYTES_MAX};
 pub use record::Record;
+pub use suspicion::Suspicion;
 pub use values::{
     Assignment, Decision, HELD_BACK_BYTES_MAX, Holder, Leader, LeafRegistration, REFUSED_MOVES_MAX,
     RefusedMove, Replica, ReplicaState, TEXT_BYTES_MAX, UNASSIGNED_MAX, WHY_BYTES_MAX,

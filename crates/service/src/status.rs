@@ -33,7 +33,7 @@ mod class_of;
 #[cfg(test)]
 mod tests;
 
-pub use class_of::{class_of, is_connection_loss};
+pub use class_of::{class_of, is_connection_loss, is_loss_under_way};
 
 /// Domain of all reasons.
 pub const ERROR_DOMAIN: &str = "nautilus.dev";

@@ -83,10 +83,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<bool> {
-    let nautilus = match cli.nautilus {
-        Some(given) => given,
-        None => beside()?,
-    };
+    let given = cli.nautilus;
     match cli.command {
         Command::List => {
             for Scenario { name, about, faults, is_in_ci, .. } in SCENARIOS {
@@ -99,17 +96,17 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
             let scenario = Scenario::named(&name).with_context(|| {
                 format!("there is no scenario {name}; see `nautilus-chaos list`")
             })?;
-            play(scenario, &how, &nautilus)
+            play(scenario, &how, given.as_deref())
         }
-        Command::All { how } => all(&how, &nautilus),
-        Command::Up { folder } => up(&folder, &nautilus),
+        Command::All { how } => all(&how, given.as_deref()),
+        Command::Up { folder } => up(&folder, &program(given.as_deref(), "nautilus")?),
     }
 }
 
-fn all(how: &How, nautilus: &Path) -> anyhow::Result<bool> {
+fn all(how: &How, given: Option<&Path>) -> anyhow::Result<bool> {
     let (mut passed, mut failed) = (0, 0);
     for scenario in SCENARIOS.iter().filter(|scenario| scenario.is_in_ci) {
-        match play(scenario, how, nautilus) {
+        match play(scenario, how, given) {
             Ok(true) => passed += 1,
             Ok(false) => failed += 1,
             Err(error) => {
@@ -122,18 +119,18 @@ fn all(how: &How, nautilus: &Path) -> anyhow::Result<bool> {
     Ok(failed == 0 && passed > 0)
 }
 
-fn play(scenario: &Scenario, how: &How, nautilus: &Path) -> anyhow::Result<bool> {
+fn play(scenario: &Scenario, how: &How, given: Option<&Path>) -> anyhow::Result<bool> {
     println!("{}: {} (seed {})", scenario.name, scenario.about, how.seed);
     let options = Options {
         seed: how.seed,
         duration: Duration::from_secs(how.seconds),
-        nautilus: nautilus.to_owned(),
+        nautilus: program(given, scenario.program())?,
         rounds: how.rounds,
         checks_latency: true,
         searches_per_second: how.searches,
         writes_per_second: how.writes,
     };
-    let Some(mut run) = Run::start(scenario.name, &options, &Layout::default())? else {
+    let Some(mut run) = Run::start(scenario.name, &options, &scenario.layout())? else {
         bail!("a service is missing here");
     };
     let played = scenario.play(&mut run);
@@ -181,10 +178,13 @@ fn up(folder: &Path, nautilus: &Path) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// The binary in the folder of this program.
-fn beside() -> anyhow::Result<PathBuf> {
+/// The given binary, or the one of this name in the folder of this program.
+fn program(given: Option<&Path>, name: &str) -> anyhow::Result<PathBuf> {
+    if let Some(given) = given {
+        return Ok(given.to_owned());
+    }
     let this = std::env::current_exe().context("find this program")?;
-    let nautilus = this.with_file_name("nautilus");
-    anyhow::ensure!(nautilus.exists(), "{} is not there; say --nautilus FILE", nautilus.display());
-    Ok(nautilus)
+    let beside = this.with_file_name(name);
+    anyhow::ensure!(beside.exists(), "{} is not there; say --nautilus FILE", beside.display());
+    Ok(beside)
 }

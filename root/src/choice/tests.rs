@@ -72,10 +72,18 @@ fn the_unknown_is_tried_while_idle() {
 
 #[test]
 fn now_and_then_another_is_explored() {
-    let prospects = [prospect(1, 0), prospect(9, 0)];
+    let prospects = [prospect(5, 0), prospect(9, 0)];
     assert_eq!(choose(&prospects, 0), Some((1, Reason::Explore)));
     assert_eq!(choose(&prospects, 64), Some((1, Reason::Explore)));
     assert_eq!(choose(&prospects, 65), Some((0, Reason::Fastest)));
+    // The slower it is the less often: here by 9, and at most by 16.
+    let explored = |dear_ms| {
+        let prospects = [prospect(1, 0), prospect(dear_ms, 0)];
+        let chosen = |random| choose(&prospects, random) == Some((1, Reason::Explore));
+        (0..0x1_0000).filter(|&random| chosen(random)).count()
+    };
+    assert_eq!((explored(1), explored(9)), (1_024, 0x1_0000_usize.div_ceil(64 * 9)));
+    assert_eq!((explored(16), explored(900)), (64, 64));
     let probing = Prospect { availability: Availability::Probing, ..prospect(1, 0) };
     let prospects = [prospect(9, 0), probing];
     assert_eq!(choose(&prospects, 4), Some((1, Reason::Explore)));

@@ -10,12 +10,14 @@ use tonic::Status;
 
 use super::{Answered, Ask, Dispatcher, Sent};
 use crate::call::{CallError, Timed};
-use crate::choice::{Availability, Prospect, Reason, choose};
+use crate::choice::{Prospect, Reason, choose};
 use crate::failure::{Failure, PARTITION_NOT_SERVED, PARTITION_UNASSIGNED, ROUTING_UNKNOWN};
+use crate::hedge::{Second, is_eligible};
 use crate::metrics::{HedgeResult, RetryResult};
 use crate::router::Routed;
-use crate::routing::{Replica, Standing};
+use crate::routing::{LeafAddress, Replica, Standing};
 use crate::stages::micros;
+use crate::suspects::{Loss, Verdict};
 
 /// What an ended attempt means for the part.
 pub(super) enum Settled<T> {
@@ -23,6 +25,16 @@ pub(super) enum Settled<T> {
     Failed(Failure),
     /// Every other leaf would say the same: this ends the whole request.
     Refused(Box<Status>),
+}
+
+/// What becomes of a slow request.
+pub(super) enum Hedge {
+    /// Another one goes there, as this number.
+    To(usize, Routed),
+    /// Not at the moment: the budget is spent.
+    Denied,
+    /// There is nobody to send another one to.
+    Nobody,
 }
 
 /// A request that was sent.
@@ -43,6 +55,8 @@ pub(super) struct Asking<'a> {
     seen: Vec<Arc<Replica>>,
     has_retried: bool,
     has_waited: bool,
+    /// Leaves may die of it: nobody else is asked.
+    is_contained: bool,
 }
 
 impl<'a> Asking<'a> {
@@ -54,13 +68,15 @@ impl<'a> Asking<'a> {
             seen: Vec::new(),
             has_retried: false,
             has_waited: false,
+            is_contained: false,
         }
     }
 
     /// Whom to ask when nothing is under way: the first, or after `failure` another. None ends it.
     pub(super) async fn next(&mut self, failure: Option<&Failure>) -> Option<(usize, Routed)> {
         if let Some(failure) = failure {
-            if self.has_retried || !failure.is_retryable() || !self.has_time() {
+            if self.is_contained || self.has_retried || !failure.is_retryable() || !self.has_time()
+            {
                 return None;
             }
             self.has_retried = true;
@@ -86,22 +102,47 @@ impl<'a> Asking<'a> {
     }
 
     /// A second replica for the one that is slow, if there is a sound one and the budget allows it.
-    pub(super) fn hedge(&mut self) -> Option<(usize, Routed)> {
-        let is_sound = |(_, prospect): &(Routed, Prospect)| {
-            prospect.availability != Availability::Unavailable && !prospect.is_behind
-        };
+    pub(super) fn hedge(&mut self) -> Hedge {
+        // It became suspect since, here or elsewhere.
+        let (fingerprint, partition) = (self.ask.fingerprint, self.ask.part.partition);
+        if self.dispatcher.suspects.is_suspect(fingerprint, partition) {
+            return Hedge::Nobody;
+        }
+        let candidates = self.eligible();
+        if candidates.is_empty() || !self.has_time() {
+            return Hedge::Nobody;
+        }
+        if !self.dispatcher.may_hedge() {
+            return Hedge::Denied;
+        }
+        let Some((routed, _)) = self.choose(&candidates) else { return Hedge::Nobody };
+        let (number, routed) = self.start(routed, Reason::Hedge);
+        Hedge::To(number, routed)
+    }
+
+    /// Every other replica that is sound, along with the first.
+    pub(super) fn hedge_all(&mut self) -> Vec<(usize, Routed)> {
+        let all = self.eligible();
+        let count = u64::try_from(all.len()).unwrap_or(u64::MAX);
+        self.dispatcher.metrics.hedge_by(HedgeResult::Sent, count);
+        all.into_iter().map(|(routed, _)| self.start(routed, Reason::Hedge)).collect()
+    }
+
+    /// The replicas that may be asked beside the first.
+    fn eligible(&mut self) -> Vec<(Routed, Prospect)> {
+        let Some(first) = self.tried.first() else { return Vec::new() };
+        let (standing, build) = (first.routed.replica.standing, first.routed.replica.build.clone());
         let mut candidates = self.untried();
-        candidates.retain(is_sound);
-        // A slow one is no reason to ask a group that somebody has drained.
-        let is_drained = |routed: &Routed| routed.replica.standing == Standing::GroupDrained;
-        if !self.tried.iter().any(|tried| is_drained(&tried.routed)) {
-            candidates.retain(|(routed, _)| !is_drained(routed));
-        }
-        if candidates.is_empty() || !self.has_time() || !self.dispatcher.may_hedge() {
-            return None;
-        }
-        let (routed, _) = self.choose(&candidates)?;
-        Some(self.start(routed, Reason::Hedge))
+        candidates.retain(|(routed, prospect)| {
+            let second = Second {
+                availability: prospect.availability,
+                standing: prospect.standing,
+                is_behind: prospect.is_behind,
+                is_of_same_build: routed.replica.build == build,
+            };
+            is_eligible(&second, standing)
+        });
+        candidates
     }
 
     /// Takes the end of attempt `number`.
@@ -118,9 +159,13 @@ impl<'a> Asking<'a> {
         let elapsed = now.saturating_duration_since(tried.started);
         tried.ended = Some((outcome, elapsed));
         let (reason, from) = (tried.reason, Arc::clone(&tried.routed.replica.at));
+        let sent = tried.started;
         match result {
             Ok(Timed { answer, round_trip }) => {
                 self.note_won(reason, elapsed, now);
+                self.dispatcher.note_answered(&self.ask);
+                let (fingerprint, partition) = (self.ask.fingerprint, self.ask.part.partition);
+                self.dispatcher.suspects.answered(fingerprint, partition, sent);
                 let attempts = self.to_proto(now);
                 Settled::Answered(Answered { answer, from, round_trip, attempts })
             }
@@ -128,6 +173,9 @@ impl<'a> Asking<'a> {
             Err(CallError::Failed(failure)) => {
                 if reason == Reason::Retry {
                     self.dispatcher.metrics.retry(RetryResult::Failed);
+                }
+                if failure.was_under_way {
+                    self.note_lost(&from);
                 }
                 if failure.class == Class::Deadline {
                     self.measured([elapsed]);
@@ -150,6 +198,26 @@ impl<'a> Asking<'a> {
         Failure::new(Class::Unavailable, reason)
     }
 
+    /// The leaf was lost while it had the request.
+    fn note_lost(&mut self, at: &LeafAddress) {
+        let loss = Loss {
+            fingerprint: self.ask.fingerprint,
+            partition: self.ask.part.partition,
+            group: at.group.clone(),
+            leaf: at.leaf.clone(),
+            unix_ms: self.dispatcher.clock.unix_ms(),
+        };
+        let (fingerprint, partition) = (loss.fingerprint, loss.partition);
+        match self.dispatcher.suspects.lost(loss) {
+            Verdict::RetryOnce => {}
+            Verdict::Contained => {
+                self.is_contained = true;
+                // Whoever looks for the query finds the fingerprint in the registry as well.
+                tracing::error!(%fingerprint, %partition, group = %at.group, leaf = %at.leaf, "a request was under way when a second leaf was lost: it is refused from now on");
+            }
+        }
+    }
+
     fn note_won(&self, reason: Reason, elapsed: Duration, now: Instant) {
         let metrics = &self.dispatcher.metrics;
         match reason {
@@ -157,10 +225,9 @@ impl<'a> Asking<'a> {
             Reason::Retry => metrics.retry(RetryResult::Won),
             Reason::Only | Reason::Fastest | Reason::Explore | Reason::Asked => {}
         }
-        let was_hedged = self.tried.iter().any(|tried| tried.reason == Reason::Hedge);
-        if was_hedged && reason != Reason::Hedge {
-            metrics.hedge(HedgeResult::Wasted);
-        }
+        let hedges = self.tried.iter().filter(|tried| tried.reason == Reason::Hedge).count();
+        let wasted = hedges.saturating_sub(usize::from(reason == Reason::Hedge));
+        metrics.hedge_by(HedgeResult::Wasted, u64::try_from(wasted).unwrap_or(u64::MAX));
         // Those that lost would have taken at least this long.
         let lost = self.tried.iter().filter(|tried| tried.ended.is_none());
         let lost = lost.map(|tried| now.saturating_duration_since(tried.started));

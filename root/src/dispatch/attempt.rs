@@ -107,7 +107,7 @@ impl<'a> UnderWay<'a> {
             partition,
             started: dispatcher.clock.now(),
             end: End::Abandoned,
-            _work: dispatcher.attempts.begin(),
+            _work: dispatcher.metrics.attempts.begin(),
         }
     }
 }

@@ -4,6 +4,7 @@
 mod fakes;
 mod fencing;
 mod groups;
+mod lethal;
 mod replicas;
 mod requests;
 mod slow;

@@ -7,7 +7,7 @@ use nautilus_root::HedgeMode;
 use nautilus_service::deadline::set_timeout;
 use tonic::Request;
 
-use crate::fakes::{Cluster, FakeLeaf, attempts, failures, name, search_request};
+use crate::fakes::{Cluster, FakeLeaf, WAIT_MAX, attempts, failures, name, search_request};
 
 fn request() -> SearchRequest {
     SearchRequest { explain: true, ..search_request(&[name(0, 0)]) }
@@ -119,5 +119,54 @@ async fn a_caller_that_goes_away_leaves_no_work() {
     b.answer_now();
     cluster.client().search(request()).await.expect("answered");
     a.hang_now();
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn all_are_asked_at_once_for_what_was_answered_before() {
+    let (a, b, c) = (FakeLeaf::answering(), FakeLeaf::answering(), FakeLeaf::answering());
+    let leaves = [&a, &b, &c];
+    let all: [(_, _, _, &[u32]); 3] =
+        [("a", "a1", &a, &[0]), ("b", "b1", &b, &[0]), ("c", "c1", &c, &[0])];
+    let cluster = Cluster::with_config(&all, |config| {
+        config.dispatching.hedge_mode = HedgeMode::All;
+        // What was not answered before is only hedged when it is slow.
+        config.dispatching.hedge_delay_min = WAIT_MAX;
+    })
+    .await;
+    let asked = || leaves.iter().map(|leaf| leaf.searches().len()).sum::<usize>();
+    let mut client = cluster.client();
+    let first = client.search(request()).await.expect("answered").into_inner();
+    assert_eq!((asked(), attempts(&first).len()), (1, 1), "one leaf for the unknown");
+
+    leaves.iter().for_each(|leaf| leaf.hang_now());
+    let search = client.search(request());
+    tokio::pin!(search);
+    tokio::select! {
+        _ = &mut search => panic!("nobody answers"),
+        () = async { tokio::join!(a.wait_started(1), b.wait_started(1), c.wait_started(1)); } => {}
+    }
+    b.answer_now();
+    let response = search.await.expect("answered").into_inner();
+    assert_eq!(response.answers.len(), 1, "one answer counts");
+    assert_eq!(response.total_hits, first.total_hits);
+    let mut attempts = attempts(&response);
+    attempts.sort_unstable();
+    let outcomes: Vec<_> = attempts.iter().map(|one| (one.0, one.2)).collect();
+    assert_eq!(outcomes, [("a1", "CANCELLED"), ("b1", "OK"), ("c1", "CANCELLED")]);
+    assert_eq!(attempts.iter().filter(|one| one.1 == "HEDGE").count(), 2);
+    a.wait_all_cancelled().await;
+    c.wait_all_cancelled().await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn replicas_of_another_build_get_no_second_request() {
+    let (a, b) = (FakeLeaf::hanging(), FakeLeaf::hanging());
+    let cluster = Cluster::of_groups(&[("a", "a1", &a, &[0]), ("b", "b1", &b, &[0])]).await;
+    cluster.announce_build(("b", "b1"), 0, "2026-11-22").await;
+    let response = cluster.client().search(within(Duration::from_millis(300))).await;
+    assert_eq!(failures(response.expect("in time").get_ref()), [(0, "DEADLINE")]);
+    assert_eq!(a.searches().len() + b.searches().len(), 1);
     cluster.stop().await;
 }

@@ -1,6 +1,6 @@
 //! A search's answer as text, and a query's error with a caret under its place.
 
-mod explain;
+pub(in crate::commands) mod explain;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -145,7 +145,7 @@ fn push_notes(text: &mut String, answer: &SearchResponse) {
 }
 
 /// A refused query: where the refusal names a place in the text, with a caret under it.
-pub(super) fn with_caret(status: Status, query: &str) -> anyhow::Error {
+pub(in crate::commands) fn with_caret(status: Status, query: &str) -> anyhow::Error {
     match position(&status).and_then(|position| caret(query, position)) {
         Some(hint) => Hinted { hint, status }.into(),
         None => status.into(),

@@ -129,7 +129,7 @@ impl fmt::Display for Key {
 }
 
 /// Reads `p0007`; only the one way of writing a number, so that no two keys are of one partition.
-fn partition(part: &str) -> Option<PartitionId> {
+pub(super) fn partition(part: &str) -> Option<PartitionId> {
     let digits = part.strip_prefix('p')?;
     let is_canonical = digits.bytes().all(|b| b.is_ascii_digit())
         && (digits.len() == 4 || (digits.len() > 4 && !digits.starts_with('0')));

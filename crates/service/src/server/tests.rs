@@ -14,7 +14,7 @@ use super::arrival::Arrival;
 use super::stage::StageLayer;
 use super::*;
 use crate::request_id::{REQUEST_ID, RequestId};
-use crate::status::{class_of, is_connection_loss};
+use crate::status::{class_of, is_connection_loss, is_loss_under_way};
 
 mod probe;
 
@@ -300,10 +300,12 @@ fn a_lost_connection_is_unavailable_whenever_it_is_noticed() {
         let broken = send(channel.clone(), "Hold", Call::new(String::new())).await;
         let broken = broken.expect_err("peer is gone");
         assert_eq!(class_of(&broken), Class::Unavailable, "{broken:?}");
-        assert!(is_connection_loss(&broken), "{broken:?}");
+        assert!(is_connection_loss(&broken) && is_loss_under_way(&broken), "{broken:?}");
         held.await.expect("peer ended");
         let refused = send(channel, "Hold", Call::new(String::new())).await;
-        assert_eq!(class_of(&refused.expect_err("nobody listens")), Class::Unavailable);
+        let refused = refused.expect_err("nobody listens");
+        assert_eq!(class_of(&refused), Class::Unavailable);
+        assert!(!is_loss_under_way(&refused), "it was never sent: {refused:?}");
     });
     peer_thread.join().expect("peer thread");
 }

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use nautilus_types::Class;
-use tonic::{Code, Status, TimeoutExpired};
+use tonic::{Code, ConnectError, Status, TimeoutExpired};
 use tonic_types::StatusExt;
 
 use super::{CLASS_FENCED, CLASS_KEY, ERROR_DOMAIN};
@@ -45,6 +45,14 @@ pub fn is_connection_loss(status: &Status) -> bool {
         return error.is_io() || error.is_go_away() || error.is_remote();
     }
     find::<TimeoutExpired>(source).is_none()
+}
+
+/// Whether the connection was lost after the request had gone out on it: a peer that could not be reached did
+/// not see the request.
+#[must_use]
+pub fn is_loss_under_way(status: &Status) -> bool {
+    let is_unreached = || status.source().and_then(find::<ConnectError>).is_some();
+    is_connection_loss(status) && !is_unreached()
 }
 
 /// These three codes are also what the client library makes of a broken connection and of its own

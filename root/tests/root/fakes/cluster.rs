@@ -9,9 +9,10 @@ use nautilus_proto::leaf::v1::ReplicaStatus;
 use nautilus_proto::root::v1::root_service_client::RootServiceClient;
 use nautilus_proto::root::v1::{ReplicasUpdate, WatchReplicasRequest};
 use nautilus_registry::layout::{
-    GroupName, GroupStanding, GroupState, LeafName, Note, Record, Replica, ReplicaState,
+    GroupName, GroupStanding, GroupState, LeafName, Note, Record, Replica, ReplicaState, Suspicion,
 };
 use nautilus_registry::{EmbeddedRegistry, Operation, Registry, Transaction};
+use nautilus_root::fingerprint::Fingerprint;
 use nautilus_root::{Config, Root, RoutingState};
 use nautilus_service::{CancellationToken, Clock, TaskGroup};
 use nautilus_types::{Epoch, PartitionId, PartitionMap};
@@ -126,6 +127,23 @@ impl Cluster {
         epoch: u64,
         state: ReplicaState,
     ) {
+        self.announce_of_build(place, partition, epoch, state, None).await;
+    }
+
+    /// As serving under epoch 1, from files of this build.
+    pub(crate) async fn announce_build(&self, place: Place, partition: u32, build: &str) {
+        let (state, build) = (ReplicaState::Serving, Some(build.to_owned()));
+        self.announce_of_build(place, partition, 1, state, build).await;
+    }
+
+    async fn announce_of_build(
+        &self,
+        place: Place,
+        partition: u32,
+        epoch: u64,
+        state: ReplicaState,
+        build: Option<String>,
+    ) {
         let address = self.processes.get(&place).map_or(1, |process| process.address.port());
         let replica = Replica {
             partition: PartitionId(partition),
@@ -133,7 +151,7 @@ impl Cluster {
             address: format!("http://127.0.0.1:{address}"),
             epoch: Epoch(epoch),
             state,
-            build: None,
+            build,
         };
         let value = replica.encode().expect("valid");
         let key = Record::Replica(group(place), replica).key().to_string();
@@ -157,6 +175,27 @@ impl Cluster {
         let record = Record::Standing(group((name, "")), standing);
         let (key, value) = (record.key().to_string(), record.encode().expect("valid"));
         self.write(Operation::Put { key, value, lease: None }).await;
+    }
+
+    /// Another root says that a leaf was lost while it had this request.
+    pub(crate) async fn tell_suspicion(
+        &self,
+        fingerprint: Fingerprint,
+        partition: u32,
+        group: &str,
+        leaf: &str,
+    ) {
+        let suspicion = Suspicion {
+            fingerprint: fingerprint.0,
+            partition: PartitionId(partition),
+            group: GroupName::new(group).expect("valid"),
+            leaf: LeafName::new(leaf).expect("valid"),
+            unix_ms: super::now_ms(),
+        };
+        let value = bytes::Bytes::new();
+        let operations = vec![Operation::Put { key: suspicion.to_string(), value, lease: None }];
+        let transaction = Transaction { operations, ..Transaction::default() };
+        self.registry.transact(transaction).await.expect("written");
     }
 
     pub(crate) async fn write(&self, operation: Operation) {

@@ -93,6 +93,11 @@ impl FakeLeaf {
         self.searches.lock().expect("not poisoned").clone()
     }
 
+    /// As if it had never been asked.
+    pub(crate) fn forget_searches(&self) {
+        self.searches.lock().expect("not poisoned").clear();
+    }
+
     pub(crate) async fn wait_started(&self, count: usize) {
         self.wait(|(started, _)| *started >= count).await;
     }

@@ -50,7 +50,7 @@ pub(super) fn explanation(explanation: &Explanation) -> String {
 }
 
 /// Stages one below the other, each with a bar from where it began to where it ended.
-pub(super) fn waterfall(timing: &Timing) -> String {
+pub(in crate::commands) fn waterfall(timing: &Timing) -> String {
     let mut text = String::new();
     push_stages(&mut text, &timing.stages, 0, 0, timing.total_us);
     push_line(&mut text, "not accounted for", timing.unaccounted_us, "");
@@ -86,7 +86,7 @@ fn bar(start_us: u64, duration_us: u64, total_us: u64) -> String {
 }
 
 /// A short time in microseconds, a longer one as elsewhere.
-fn short(us: u64) -> String {
+pub(in crate::commands) fn short(us: u64) -> String {
     if us < 1_000 {
         format!("{us} µs")
     } else {
@@ -94,7 +94,7 @@ fn short(us: u64) -> String {
     }
 }
 
-fn partitions(partitions: &[PartitionExplanation]) -> String {
+pub(in crate::commands) fn partitions(partitions: &[PartitionExplanation]) -> String {
     let columns = [
         ("partition", Align::Right),
         ("group", Align::Left),
@@ -125,7 +125,7 @@ fn partitions(partitions: &[PartitionExplanation]) -> String {
     format::table(&columns, &partitions.iter().map(row).collect::<Vec<_>>())
 }
 
-fn attempts(partitions: &[PartitionExplanation]) -> String {
+pub(in crate::commands) fn attempts(partitions: &[PartitionExplanation]) -> String {
     let columns = [
         ("partition", Align::Right),
         ("attempt", Align::Right),
