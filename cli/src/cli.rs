@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::config::ConfigCommand;
 use crate::commands::init::InitArgs;
-use crate::commands::{completion, doc, namespace, search, status, suggest, user};
+use crate::commands::{completion, doc, namespace, partition, search, status, suggest, user};
 use crate::serve::{ConfigArgs, IndexBuilderCommand};
 use crate::{dev, feed};
 
@@ -157,6 +157,9 @@ pub(crate) enum Command {
     /// Create, list and delete users; make tokens
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Look at single partitions
+    #[command(subcommand)]
+    Partition(partition::PartitionCommand),
     /// What the cluster is doing, on one screen
     Status(status::StatusArgs),
     /// Print the completion script of a shell

@@ -5,6 +5,7 @@ pub(crate) mod config;
 pub(crate) mod doc;
 pub(crate) mod init;
 pub(crate) mod namespace;
+pub(crate) mod partition;
 pub(crate) mod search;
 pub(crate) mod status;
 pub(crate) mod suggest;
@@ -37,6 +38,7 @@ pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Suggest(args) => suggest::run(&global, args).await?,
         Command::Doc(command) => doc::run(&global, command).await?,
         Command::Namespace(command) => namespace::run(&global, command).await?,
+        Command::Partition(command) => partition::run(&global, command).await?,
         Command::User(command) => user::run(&global, command).await?,
         Command::Status(args) => status::run(&global, args).await?,
         Command::Completion(args) => completion::run(&args)?,

@@ -31,6 +31,7 @@ mod metrics;
 mod partition;
 mod partitions;
 mod placement;
+mod poison;
 mod pulse;
 mod record;
 mod recovery;

@@ -122,17 +122,24 @@ pub struct LeafMetrics {
     state: Family<StateLabels, Gauge>,
     snapshot_age: Family<PartitionLabels, Seconds>,
     apply_records: Family<PartitionLabels, Counter>,
+    poison_failures: Family<PartitionLabels, Counter>,
+    skipped_records: Family<PartitionLabels, Counter>,
 }
 
 /// The counters of one partition that are too hot to look up each time.
 #[derive(Clone)]
 pub(crate) struct PartitionMetrics {
     records: Counter,
+    skipped: Counter,
 }
 
 impl PartitionMetrics {
     pub(crate) fn applied_record(&self) {
         self.records.inc();
+    }
+
+    pub(crate) fn skipped_record(&self) {
+        self.skipped.inc();
     }
 }
 
@@ -167,6 +174,8 @@ impl LeafMetrics {
             state: Family::default(),
             snapshot_age: Family::default(),
             apply_records: Family::default(),
+            poison_failures: Family::default(),
+            skipped_records: Family::default(),
         }
     }
 
@@ -219,6 +228,16 @@ impl LeafMetrics {
             self.snapshot_age.clone(),
         );
         r.register("leaf_apply_records", "Records applied", self.apply_records.clone());
+        r.register(
+            "leaf_poison_failures",
+            "Times that a record could not be applied and was itself at fault",
+            self.poison_failures.clone(),
+        );
+        r.register(
+            "leaf_skipped_records",
+            "Records passed over because no replica can apply them",
+            self.skipped_records.clone(),
+        );
     }
 
     fn leaf(&self) -> LeafLabels {
@@ -241,8 +260,14 @@ impl LeafMetrics {
     }
 
     pub(crate) fn partition(&self, partition: PartitionId) -> PartitionMetrics {
-        let records = self.apply_records.get_or_create(&self.labels(partition)).clone();
-        PartitionMetrics { records }
+        let labels = self.labels(partition);
+        let records = self.apply_records.get_or_create(&labels).clone();
+        let skipped = self.skipped_records.get_or_create(&labels).clone();
+        PartitionMetrics { records, skipped }
+    }
+
+    pub(crate) fn poisoned(&self, partition: PartitionId) {
+        self.poison_failures.get_or_create(&self.labels(partition)).inc();
     }
 
     pub(crate) fn worked(&self, call: Call, queued: Duration, took: Duration) {
@@ -307,6 +332,8 @@ impl LeafMetrics {
         self.lag_seconds.remove(&labels);
         self.snapshot_age.remove(&labels);
         self.apply_records.remove(&labels);
+        self.poison_failures.remove(&labels);
+        self.skipped_records.remove(&labels);
         self.state.remove(&self.in_state(partition, state));
     }
 }

@@ -65,6 +65,11 @@ pub(crate) async fn run(global: &Global, args: StatusArgs) -> anyhow::Result<()>
     }
 }
 
+/// What the cluster is doing now.
+pub(crate) async fn ask(global: &Global) -> anyhow::Result<GetStatusResponse> {
+    look(global, &mut false).await
+}
+
 async fn look(global: &Global, explained: &mut bool) -> anyhow::Result<GetStatusResponse> {
     // A new connection for each look: with --wait the process may not be there yet.
     let client = Client::connect(global).await?;
@@ -140,6 +145,11 @@ fn screen(status: &GetStatusResponse) -> String {
         let number = partition.label.as_ref().map_or(0, |label| label.partition);
         // Writing to a string cannot fail.
         let _ = writeln!(text, "partition {number}: {}", output::clean_line(&partition.detail));
+    }
+    let skipped = once(partitions, |partition| u64::try_from(partition.skipped.len()).unwrap_or(0));
+    if skipped > 0 {
+        let records = format::counted(skipped, "record");
+        let _ = writeln!(text, "{records} passed over, see `nautilus partition skipped`");
     }
     text.push_str(&row_bytes(partitions));
     text
@@ -241,6 +251,7 @@ fn status_json(status: &GetStatusResponse) -> Value {
             "namespaces": partition.namespaces,
             "documents": partition.documents,
             "disk_bytes": partition.disk_bytes,
+            "skipped_records": partition.skipped.len(),
             "row_bytes": rows
                 .map(|row| json!({ "kind": row.kind, "bytes": row.bytes }))
                 .collect::<Vec<_>>(),
