@@ -37,6 +37,7 @@ mod record;
 mod recovery;
 mod request;
 mod sampler;
+mod scrubber;
 mod shared;
 mod snapshotter;
 mod state;

@@ -124,6 +124,8 @@ pub struct LeafMetrics {
     apply_records: Family<PartitionLabels, Counter>,
     poison_failures: Family<PartitionLabels, Counter>,
     skipped_records: Family<PartitionLabels, Counter>,
+    scrubbed_at: Family<PartitionLabels, Seconds>,
+    scrub_damage: Family<LeafLabels, Counter>,
 }
 
 /// The counters of one partition that are too hot to look up each time.
@@ -176,6 +178,8 @@ impl LeafMetrics {
             apply_records: Family::default(),
             poison_failures: Family::default(),
             skipped_records: Family::default(),
+            scrubbed_at: Family::default(),
+            scrub_damage: Family::default(),
         }
     }
 
@@ -238,6 +242,16 @@ impl LeafMetrics {
             "Records passed over because no replica can apply them",
             self.skipped_records.clone(),
         );
+        r.register(
+            "leaf_scrubbed_timestamp_seconds",
+            "When every block of the partition was last read and found sound",
+            self.scrubbed_at.clone(),
+        );
+        r.register(
+            "leaf_scrub_damage",
+            "Partitions found damaged by reading them through",
+            self.scrub_damage.clone(),
+        );
     }
 
     fn leaf(&self) -> LeafLabels {
@@ -264,6 +278,14 @@ impl LeafMetrics {
         let records = self.apply_records.get_or_create(&labels).clone();
         let skipped = self.skipped_records.get_or_create(&labels).clone();
         PartitionMetrics { records, skipped }
+    }
+
+    pub(crate) fn scrubbed(&self, partition: PartitionId, now_unix_ms: u64) {
+        self.scrubbed_at.get_or_create(&self.labels(partition)).set(seconds(now_unix_ms));
+    }
+
+    pub(crate) fn scrub_found_damage(&self) {
+        self.scrub_damage.get_or_create(&self.leaf()).inc();
     }
 
     pub(crate) fn poisoned(&self, partition: PartitionId) {
@@ -334,6 +356,7 @@ impl LeafMetrics {
         self.apply_records.remove(&labels);
         self.poison_failures.remove(&labels);
         self.skipped_records.remove(&labels);
+        self.scrubbed_at.remove(&labels);
         self.state.remove(&self.in_state(partition, state));
     }
 }
