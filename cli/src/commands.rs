@@ -42,6 +42,7 @@ pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Suggest(args) => suggest::run(&global, args).await?,
         Command::Doc(command) => doc::run(&global, command).await?,
         Command::Namespace(command) => namespace::run(&global, command).await?,
+        Command::Partition(command) => partition::run(&global, command).await?,
         Command::User(command) => user::run(&global, command).await?,
         Command::Status(args) => status::run(&global, args).await?,
         Command::Partition(command) => partition::run(&global, command).await?,

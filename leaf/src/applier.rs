@@ -1,11 +1,13 @@
 //! The applier: a partition's only writer and what it may do in one turn on a worker. Synchronous.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nautilus_engine::{EngineError, Writer};
+use nautilus_engine::{EngineError, Mutation, Outcome, Writer};
 use nautilus_mutation_log::Record;
+use nautilus_service::threads::panic_message;
 use nautilus_service::{CancellationToken, Clock};
 use nautilus_types::{Class, Offset};
 
@@ -26,18 +28,51 @@ pub(crate) enum ApplyError {
     Decode { offset: Offset, source: RecordError },
     #[error("flush the partition")]
     Flush(#[source] EngineError),
+    #[error("pass over the record at offset {offset}")]
+    Skip { offset: Offset, source: EngineError },
+    #[error(
+        "the record at offset {skipped}, which was applied here, counts for nothing by the decision at offset {decided_at}"
+    )]
+    Overruled { skipped: Offset, decided_at: Offset },
 }
 
 impl ApplyError {
     /// What should follow.
     pub(crate) fn class(&self) -> Class {
         match self {
-            Self::Apply { source, .. } | Self::Flush(source) => source.class(),
-            // Not our files but the log's record: new files would meet it again.
-            Self::Decode { .. } => Class::Precondition,
+            Self::Apply { source, .. } | Self::Flush(source) | Self::Skip { source, .. } => {
+                source.class()
+            }
+            // Not our files but what this program was given: new files would meet it again.
+            Self::Decode { .. } | Self::Overruled { .. } => Class::Precondition,
         }
     }
 }
+
+/// A record that is at fault itself: no replica of this program can apply it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Poison {
+    pub(crate) offset: Offset,
+    pub(crate) reason: String,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Turned {
+    /// Out of records or of time, or told to stop.
+    Ended,
+    /// The first record left is poison.
+    Stuck(Poison),
+}
+
+/// What became of one record.
+enum Applied {
+    Done,
+    Poison(String),
+}
+
+/// Applies a mutation; tests put one here that panics.
+type Apply = fn(&mut Writer, Offset, &Mutation) -> Result<Outcome, EngineError>;
 
 /// When applied records must be on disk: bounds what a restart replays.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +102,7 @@ pub(crate) struct Applier {
     flush: FlushRule,
     unflushed: Unflushed,
     metrics: PartitionMetrics,
+    apply: Apply,
 }
 
 impl Applier {
@@ -79,7 +115,18 @@ impl Applier {
         metrics: PartitionMetrics,
     ) -> Self {
         let unflushed = Unflushed { records: 0, since: clock.now() };
-        Self { served, writer, decoder, clock, flush, unflushed, metrics }
+        Self { served, writer, decoder, clock, flush, unflushed, metrics, apply: Writer::apply }
+    }
+
+    /// Applies with something else than the writer.
+    #[cfg(test)]
+    pub(crate) fn applying_with(self, apply: Apply) -> Self {
+        Self { apply, ..self }
+    }
+
+    /// Which log and partition its records belong to.
+    pub(crate) fn decoder(&self) -> &Decoder {
+        &self.decoder
     }
 
     /// Where the log is to be read next.
@@ -98,12 +145,15 @@ impl Applier {
         &mut self,
         records: &mut VecDeque<Record>,
         stop: &CancellationToken,
-    ) -> Result<(), ApplyError> {
+    ) -> Result<Turned, ApplyError> {
         let began = self.clock.now();
+        let mut turned = Turned::Ended;
         while let Some(record) = records.front() {
             self.served.note_waiting(Some(record.appended_at_unix_ms));
-            self.apply(record)?;
-            self.unflushed.records += 1;
+            if let Applied::Poison(reason) = self.apply(record)? {
+                turned = Turned::Stuck(Poison { offset: record.offset, reason });
+                break;
+            }
             records.pop_front();
             let elapsed = self.clock.now().saturating_duration_since(began);
             if stop.is_cancelled() || elapsed >= TURN {
@@ -117,7 +167,7 @@ impl Applier {
         if self.flush.is_due(self.unflushed.records, since) {
             self.flush()?;
         }
-        Ok(())
+        Ok(turned)
     }
 
     /// Puts everything applied on disk.
@@ -127,21 +177,71 @@ impl Applier {
         Ok(())
     }
 
-    fn apply(&mut self, record: &Record) -> Result<(), ApplyError> {
-        if self.unflushed.records == 0 {
-            self.unflushed.since = self.clock.now();
-        }
+    /// Passes over the record at `offset`, as was decided for all replicas.
+    pub(crate) fn skip(&mut self, offset: Offset, reason: &str) -> Result<(), ApplyError> {
+        let skipped = self.writer.skip(offset, reason);
+        skipped.map_err(|source| ApplyError::Skip { offset, source })?;
+        self.metrics.skipped_record();
+        self.moved();
+        Ok(())
+    }
+
+    fn apply(&mut self, record: &Record) -> Result<Applied, ApplyError> {
         let offset = record.offset;
-        let decoded = self.decoder.decode(&record.payload);
-        let decoded = decoded.map_err(|source| ApplyError::Decode { offset, source })?;
+        if let Some(reason) = self.served.skip_reason(offset) {
+            self.skip(offset, &reason)?;
+            return Ok(Applied::Done);
+        }
+        let decoded = match self.decoder.decode(&record.payload) {
+            Ok(decoded) => decoded,
+            Err(error) if error.is_of_record() => return Ok(Applied::Poison(error.to_string())),
+            Err(source) => return Err(ApplyError::Decode { offset, source }),
+        };
         let applied = match decoded {
-            Decoded::Mutation(mutation) => self.writer.apply(offset, &mutation),
+            Decoded::Mutation(mutation) => {
+                // The writer is made anew after a panic, and the database has all of a record or nothing.
+                let apply = AssertUnwindSafe(|| (self.apply)(&mut self.writer, offset, &mutation));
+                match catch_unwind(apply) {
+                    Ok(applied) => applied,
+                    Err(panic) => {
+                        let renewed = self.writer.renew();
+                        renewed.map_err(|source| ApplyError::Apply { offset, source })?;
+                        let message = panic_message(panic.as_ref());
+                        return Ok(Applied::Poison(format!("applying it panicked: {message}")));
+                    }
+                }
+            }
             Decoded::PassOver => self.writer.pass_over(offset),
+            Decoded::Skip { skipped } => {
+                self.obey(skipped, offset)?;
+                self.writer.pass_over(offset)
+            }
         };
         applied.map_err(|source| ApplyError::Apply { offset, source })?;
         self.metrics.applied_record();
+        self.moved();
+        Ok(Applied::Done)
+    }
+
+    /// Sees that the decision at `decided_at` is followed here.
+    fn obey(&self, skipped: Offset, decided_at: Offset) -> Result<(), ApplyError> {
+        if decided_at < self.next_offset() || skipped >= decided_at {
+            return Ok(());
+        }
+        let has_skipped = self.writer.has_skipped(skipped);
+        if has_skipped.map_err(|source| ApplyError::Skip { offset: skipped, source })? {
+            self.served.forget_skip(skipped);
+            return Ok(());
+        }
+        Err(ApplyError::Overruled { skipped, decided_at })
+    }
+
+    fn moved(&mut self) {
+        if self.unflushed.records == 0 {
+            self.unflushed.since = self.clock.now();
+        }
+        self.unflushed.records += 1;
         self.served.set_applied(self.writer.next_offset());
-        Ok(())
     }
 }
 

@@ -55,6 +55,10 @@ pub struct RawConfig {
     pub snapshot_interval: HumanDuration,
     /// And after how many records, if that is sooner; 0 = by time only.
     pub snapshot_records: u64,
+    /// How often every block of a serving partition is read and its rows checked against each other; 0 = never.
+    pub scrub_interval: HumanDuration,
+    /// How much of a partition is read in a second for that.
+    pub scrub_rate: ByteSize,
 }
 
 impl Default for RawConfig {
@@ -82,6 +86,9 @@ impl Default for RawConfig {
             // What a recovery has to replay at most.
             snapshot_interval: HumanDuration(Duration::from_secs(600)),
             snapshot_records: 100_000,
+            scrub_interval: HumanDuration(Duration::from_secs(7 * 24 * 3_600)),
+            // A tenth of what a slow disk reads, and of a core to analyse it.
+            scrub_rate: ByteSize(4 << 20),
         }
     }
 }
@@ -127,6 +134,10 @@ pub struct Config {
     pub snapshot_interval: Duration,
     /// And after how many records; 0 = by time only.
     pub snapshot_records: u64,
+    /// How often a serving partition is read through; 0 = never.
+    pub scrub_interval: Duration,
+    /// How fast.
+    pub scrub_bytes_per_second: u64,
 }
 
 impl RawConfig {
@@ -164,6 +175,9 @@ impl RawConfig {
                 return Err(invalid(key, "is 0"));
             }
         }
+        if self.scrub_rate.0 == 0 {
+            return Err(invalid("scrub_rate", "is 0"));
+        }
         let name = |key, error: nautilus_registry::layout::InvalidName| LeafError::Config {
             key,
             problem: error.to_string(),
@@ -193,6 +207,8 @@ impl RawConfig {
             drain_grace: self.drain_grace.0,
             snapshot_interval: self.snapshot_interval.0,
             snapshot_records: self.snapshot_records,
+            scrub_interval: self.scrub_interval.0,
+            scrub_bytes_per_second: self.scrub_rate.0,
         })
     }
 }
@@ -225,6 +241,7 @@ mod tests {
         assert!(refused(|raw| raw.lease_ttl.0 = Duration::ZERO).contains("lease_ttl"));
         assert!(refused(|raw| raw.lease_margin.0 = Duration::from_secs(2)).contains("margin"));
         assert!(refused(|raw| raw.relist_interval.0 = Duration::ZERO).contains("relist"));
+        assert!(refused(|raw| raw.scrub_rate.0 = 0).contains("scrub_rate"));
         assert!(refused(|raw| raw.snapshot_interval.0 = Duration::ZERO).contains("snapshot"));
     }
 }

@@ -16,16 +16,17 @@ use nautilus_service::status::error_chain;
 use nautilus_service::{CancellationToken, Clock, WorkerPool};
 use nautilus_types::{Class, Offset};
 
-use crate::applier::{Applier, ApplyError};
+use crate::applier::{Applier, ApplyError, Poison, Turned};
 use crate::metrics::{LeafMetrics, Phase};
 use crate::partition::Served;
+use crate::poison::Failures;
 use crate::state::{Event, State};
 
 /// Read from the log at once: enough to amortise the call, little enough to hold for each partition.
-const READ_BYTES: usize = 1 << 20;
+pub(crate) const READ_BYTES: usize = 1 << 20;
 /// Between tries while the log cannot be read.
-const RETRY_FIRST: Duration = Duration::from_millis(50);
-const RETRY_MAX: Duration = Duration::from_secs(5);
+pub(crate) const RETRY_FIRST: Duration = Duration::from_millis(50);
+pub(crate) const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// One partition's way from the log to its applier.
 pub(crate) struct Feed {
@@ -38,9 +39,15 @@ pub(crate) struct Feed {
 
 /// Why feeding ended before it was told to.
 #[derive(Debug, thiserror::Error)]
-enum FeedError {
+pub(crate) enum FeedError {
     #[error("read the log from offset {from}")]
     Read { from: Offset, source: LogError },
+    #[error("put into the log that the record at offset {offset} is passed over")]
+    Decide { offset: Offset, source: LogError },
+    #[error(
+        "the record at offset {offset} fails as many did lately, so the program may be at fault: {reason}"
+    )]
+    TooManyDecisions { offset: Offset, reason: String },
     #[error(transparent)]
     Apply(#[from] ApplyError),
     #[error("after offset {after}")]
@@ -48,11 +55,16 @@ enum FeedError {
 }
 
 impl FeedError {
-    fn event(&self) -> Event {
+    fn event(&self, served: &Served) -> Event {
         let reason = error_chain(self);
         match self {
+            Self::Apply(ApplyError::Overruled { skipped, .. }) => {
+                served.note_skip(*skipped, &reason);
+                Event::Overruled { reason }
+            }
             Self::Apply(error) if error.class() == Class::Corrupt => Event::Damaged { reason },
             Self::Apply(_) | Self::Read { .. } | Self::Pool { .. } => Event::Broke { reason },
+            Self::Decide { .. } | Self::TooManyDecisions { .. } => Event::Broke { reason },
         }
     }
 }
@@ -62,7 +74,7 @@ impl Feed {
     /// event of the partition. The writer is gone when this returns.
     pub(crate) async fn run(self, applier: Applier, stop: CancellationToken) {
         if let Err(error) = self.apply_log(applier, &stop).await {
-            self.served.step(self.clock.now(), error.event());
+            self.served.step(self.clock.now(), error.event(&self.served));
         }
     }
 
@@ -73,6 +85,7 @@ impl Feed {
     ) -> Result<(), FeedError> {
         let began = self.clock.now();
         let mut has_caught_up = false;
+        let mut failures = Failures::default();
         loop {
             if !has_caught_up && self.served.state() == State::Serving {
                 has_caught_up = true;
@@ -90,7 +103,10 @@ impl Feed {
                 self.served.note_waiting(None);
                 applier = self.wait(applier, stop).await?;
             } else {
-                applier = self.apply(applier, records, stop).await?;
+                let stuck;
+                (applier, stuck) = self.apply(applier, records, stop).await?;
+                let Some(poison) = stuck else { continue };
+                applier = self.deal_with(applier, poison, &mut failures, stop).await?;
             }
         }
         self.on_worker(applier, Applier::flush).await?;
@@ -102,7 +118,7 @@ impl Feed {
         mut applier: Applier,
         records: Vec<Record>,
         stop: &CancellationToken,
-    ) -> Result<Applier, FeedError> {
+    ) -> Result<(Applier, Option<Poison>), FeedError> {
         if let Some(last) = records.last() {
             self.served.note_log_high(last.offset.next(), self.clock.unix_ms());
         }
@@ -110,14 +126,18 @@ impl Feed {
         while !waiting.is_empty() && !stop.is_cancelled() {
             let stop = stop.clone();
             let mut turns = std::mem::take(&mut waiting);
-            (applier, waiting) = self
+            let turned;
+            (applier, (waiting, turned)) = self
                 .on_worker_with(applier, move |applier| {
-                    applier.turn(&mut turns, &stop)?;
-                    Ok(turns)
+                    let turned = applier.turn(&mut turns, &stop)?;
+                    Ok((turns, turned))
                 })
                 .await?;
+            if let Turned::Stuck(poison) = turned {
+                return Ok((applier, Some(poison)));
+            }
         }
-        Ok(applier)
+        Ok((applier, None))
     }
 
     /// Until the log has more, or a flush is due, which it then does, or feeding ends.
@@ -156,7 +176,7 @@ impl Feed {
         self.on_worker_with(applier, work).await.map(|(applier, ())| applier)
     }
 
-    async fn on_worker_with<T: Send + 'static>(
+    pub(crate) async fn on_worker_with<T: Send + 'static>(
         &self,
         mut applier: Applier,
         work: impl FnOnce(&mut Applier) -> Result<T, ApplyError> + Send + 'static,

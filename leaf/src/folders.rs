@@ -4,6 +4,7 @@
 //! p0003-e7             partition 3, made under epoch 7; a later epoch goes on with it
 //! p0003-e9.downloading a snapshot on its way
 //! p0003-e7.snapshot    a checkpoint on its way out
+//! p0003-e7.scrub       a checkpoint that is being read to its last block
 //! p0003-e7.removing    being deleted: no longer there for anybody
 //! p0003.damaged        set aside for a person; one is kept
 //! ```
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 use nautilus_types::{Epoch, PartitionId};
 
 /// Suffixes of what is left of work that was cut short.
-const LEFTOVERS: [&str; 3] = [".downloading", ".snapshot", ".removing"];
+const LEFTOVERS: [&str; 4] = [".downloading", ".snapshot", ".scrub", ".removing"];
 
 /// The folders of one partition under the leaf's.
 #[derive(Debug, Clone)]
@@ -39,6 +40,11 @@ impl Folders {
     /// Where a checkpoint is made before it is published.
     pub(crate) fn checkpoint(&self, epoch: Epoch) -> PathBuf {
         with_suffix(&self.fresh(epoch), ".snapshot")
+    }
+
+    /// Where a checkpoint is made to be read through.
+    pub(crate) fn scrub(&self, epoch: Epoch) -> PathBuf {
+        with_suffix(&self.fresh(epoch), ".scrub")
     }
 
     /// The folder to go on with: the one of the highest epoch.

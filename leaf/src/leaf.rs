@@ -26,6 +26,7 @@ use crate::partitions::Partitions;
 use crate::placement::Placement;
 use crate::pulse::Pulses;
 use crate::sampler::Sampler;
+use crate::scrubber::Scrubber;
 use crate::shared::Shared;
 use crate::snapshotter::Snapshotter;
 use crate::work::{Work, Workload};
@@ -64,6 +65,8 @@ const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) const STATUS_STREAMS_MAX: usize = 64;
 /// Threads that open, close and copy files: one that rebuilds a folder must not hold up the others.
 const DISK_THREADS: usize = 4;
+/// One partition at a time is read through.
+const SCRUB_THREADS: usize = 1;
 /// Turns on the apply pool beside one for each partition.
 const SPARE_TURNS: usize = 16;
 
@@ -96,6 +99,7 @@ impl Leaf {
                 resources: Resources::new(config.block_cache_bytes, config.write_buffers_bytes),
                 apply_pool: Arc::new(pool("apply", config.apply_threads, partitions)?),
                 disk_pool: pool("disk", DISK_THREADS, partitions)?,
+                scrub_pool: pool("scrub", SCRUB_THREADS, SCRUB_THREADS)?,
                 partitions: Partitions::default(),
                 config,
                 log,
@@ -168,6 +172,8 @@ impl Leaf {
         let (shared, lease) = (Arc::clone(&self.shared), self.lease.clone());
         let snapshotter = Snapshotter { shared, lease };
         tasks.spawn("leaf-snapshots", |stop| snapshotter.run(stop));
+        let scrubber = Scrubber { shared: Arc::clone(&self.shared) };
+        tasks.spawn("leaf-scrub", |stop| scrubber.run(stop));
         let sampler = Sampler {
             shared: Arc::clone(&self.shared),
             lease: self.lease.clone(),

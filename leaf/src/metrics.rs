@@ -122,17 +122,26 @@ pub struct LeafMetrics {
     state: Family<StateLabels, Gauge>,
     snapshot_age: Family<PartitionLabels, Seconds>,
     apply_records: Family<PartitionLabels, Counter>,
+    poison_failures: Family<PartitionLabels, Counter>,
+    skipped_records: Family<PartitionLabels, Counter>,
+    scrubbed_at: Family<PartitionLabels, Seconds>,
+    scrub_damage: Family<LeafLabels, Counter>,
 }
 
 /// The counters of one partition that are too hot to look up each time.
 #[derive(Clone)]
 pub(crate) struct PartitionMetrics {
     records: Counter,
+    skipped: Counter,
 }
 
 impl PartitionMetrics {
     pub(crate) fn applied_record(&self) {
         self.records.inc();
+    }
+
+    pub(crate) fn skipped_record(&self) {
+        self.skipped.inc();
     }
 }
 
@@ -167,6 +176,10 @@ impl LeafMetrics {
             state: Family::default(),
             snapshot_age: Family::default(),
             apply_records: Family::default(),
+            poison_failures: Family::default(),
+            skipped_records: Family::default(),
+            scrubbed_at: Family::default(),
+            scrub_damage: Family::default(),
         }
     }
 
@@ -219,6 +232,26 @@ impl LeafMetrics {
             self.snapshot_age.clone(),
         );
         r.register("leaf_apply_records", "Records applied", self.apply_records.clone());
+        r.register(
+            "leaf_poison_failures",
+            "Times that a record could not be applied and was itself at fault",
+            self.poison_failures.clone(),
+        );
+        r.register(
+            "leaf_skipped_records",
+            "Records passed over because no replica can apply them",
+            self.skipped_records.clone(),
+        );
+        r.register(
+            "leaf_scrubbed_timestamp_seconds",
+            "When every block of the partition was last read and found sound",
+            self.scrubbed_at.clone(),
+        );
+        r.register(
+            "leaf_scrub_damage",
+            "Partitions found damaged by reading them through",
+            self.scrub_damage.clone(),
+        );
     }
 
     fn leaf(&self) -> LeafLabels {
@@ -241,8 +274,22 @@ impl LeafMetrics {
     }
 
     pub(crate) fn partition(&self, partition: PartitionId) -> PartitionMetrics {
-        let records = self.apply_records.get_or_create(&self.labels(partition)).clone();
-        PartitionMetrics { records }
+        let labels = self.labels(partition);
+        let records = self.apply_records.get_or_create(&labels).clone();
+        let skipped = self.skipped_records.get_or_create(&labels).clone();
+        PartitionMetrics { records, skipped }
+    }
+
+    pub(crate) fn scrubbed(&self, partition: PartitionId, now_unix_ms: u64) {
+        self.scrubbed_at.get_or_create(&self.labels(partition)).set(seconds(now_unix_ms));
+    }
+
+    pub(crate) fn scrub_found_damage(&self) {
+        self.scrub_damage.get_or_create(&self.leaf()).inc();
+    }
+
+    pub(crate) fn poisoned(&self, partition: PartitionId) {
+        self.poison_failures.get_or_create(&self.labels(partition)).inc();
     }
 
     pub(crate) fn worked(&self, call: Call, queued: Duration, took: Duration) {
@@ -307,6 +354,9 @@ impl LeafMetrics {
         self.lag_seconds.remove(&labels);
         self.snapshot_age.remove(&labels);
         self.apply_records.remove(&labels);
+        self.poison_failures.remove(&labels);
+        self.skipped_records.remove(&labels);
+        self.scrubbed_at.remove(&labels);
         self.state.remove(&self.in_state(partition, state));
     }
 }

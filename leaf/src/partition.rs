@@ -1,6 +1,6 @@
 //! One partition on this leaf as everybody sees it: its life, its offsets, its database while open.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,6 +30,8 @@ pub(crate) struct Served {
     snapshot: Mutex<Option<KnownSnapshot>>,
     /// How far its recovery is, for people.
     pub(crate) progress: Progress,
+    /// Records that are to be passed over and were not, with why: until the files are made anew without them.
+    skips: Mutex<BTreeMap<Offset, String>>,
 }
 
 struct Inner {
@@ -80,6 +82,7 @@ impl Served {
             lag: Lag::default(),
             snapshot: Mutex::new(None),
             progress: Progress::default(),
+            skips: Mutex::default(),
         }
     }
 
@@ -238,6 +241,30 @@ impl Served {
     pub(crate) fn lag_ms(&self, now_unix_ms: u64) -> u64 {
         let since = self.lag.waiting_since_unix_ms.load(Ordering::Relaxed);
         if since == 0 || self.lag_records() == 0 { 0 } else { now_unix_ms.saturating_sub(since) }
+    }
+
+    fn skips(&self) -> MutexGuard<'_, BTreeMap<Offset, String>> {
+        self.skips.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The record at `offset` was applied here and must not be.
+    pub(crate) fn note_skip(&self, offset: Offset, reason: &str) {
+        self.skips().insert(offset, reason.to_owned());
+    }
+
+    /// The decision about `offset` is followed here.
+    pub(crate) fn forget_skip(&self, offset: Offset) {
+        self.skips().remove(&offset);
+    }
+
+    /// Why the record at `offset` must not be applied; `None` where it may be.
+    pub(crate) fn skip_reason(&self, offset: Offset) -> Option<String> {
+        self.skips().get(&offset).cloned()
+    }
+
+    /// The first such record: files that reach beyond it are of no use.
+    pub(crate) fn first_skip(&self) -> Option<Offset> {
+        self.skips().keys().next().copied()
     }
 
     pub(crate) fn snapshot(&self) -> Option<KnownSnapshot> {

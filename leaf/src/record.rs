@@ -6,7 +6,7 @@ use nautilus_proto::common::v1::DocumentMetadata;
 use nautilus_proto::log::v1::condition::Condition as ConditionKind;
 use nautilus_proto::log::v1::{self as log, MutationRecord, mutation_record};
 use nautilus_types::{
-    DocumentId, Incarnation, InvalidId, NamespaceName, PartitionId, PartitionMap,
+    DocumentId, Incarnation, InvalidId, NamespaceName, Offset, PartitionId, PartitionMap,
 };
 use prost::Message as _;
 
@@ -22,9 +22,16 @@ pub(crate) enum Decoded {
     Mutation(Box<Mutation>),
     /// Nothing that is stored changes.
     PassOver,
+    /// The record at this offset counts for nothing, because it stopped appliers.
+    Skip {
+        /// Its offset.
+        skipped: Offset,
+    },
 }
 
 /// Why a record cannot be applied.
+///
+/// Either the record is at fault, for every reader of this schema version alike, or reader and log do not go together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RecordError {
     #[error("the record is no mutation record: {0}")]
@@ -41,7 +48,19 @@ pub(crate) enum RecordError {
     Id(#[from] InvalidId),
 }
 
+impl RecordError {
+    /// Whether the record itself is at fault. Otherwise this reader may be: it is old, or was given the wrong log or
+    /// map, and would pass over what others apply.
+    pub(crate) fn is_of_record(&self) -> bool {
+        match self {
+            Self::Malformed(_) | Self::Missing(_) | Self::Id(_) => true,
+            Self::NewerSchema(_) | Self::OtherLog | Self::OtherPartition(_) => false,
+        }
+    }
+}
+
 /// Which log and partition records must belong to.
+#[derive(Debug, Clone)]
 pub(crate) struct Decoder {
     pub(crate) log: LogIdentity,
     pub(crate) map: PartitionMap,
@@ -49,6 +68,20 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
+    /// The payload of the decision to pass over the record at `skipped`.
+    pub(crate) fn encode_skip(&self, skipped: Offset, reason: &str, now_unix_ms: u64) -> Vec<u8> {
+        let skip = log::Skip { skipped_offset: skipped.0, reason: reason.to_owned() };
+        MutationRecord {
+            schema_version: SCHEMA_VERSION_MAX,
+            cluster_id: self.log.cluster_id.to_vec(),
+            log_generation: self.log.generation.0,
+            accepted_unix_ms: i64::try_from(now_unix_ms).unwrap_or(i64::MAX),
+            operation: Some(mutation_record::Operation::Skip(skip)),
+            ..MutationRecord::default()
+        }
+        .encode_to_vec()
+    }
+
     /// Decodes and checks one record.
     pub(crate) fn decode(&self, payload: &[u8]) -> Result<Decoded, RecordError> {
         let record = MutationRecord::decode(payload)
@@ -74,8 +107,9 @@ impl Decoder {
                 condition: condition(delete.condition)?,
             }),
             mutation_record::Operation::DeleteNamespace(_) => Operation::DeleteNamespace,
-            mutation_record::Operation::Activity(_) | mutation_record::Operation::Skip(_) => {
-                return Ok(Decoded::PassOver);
+            mutation_record::Operation::Activity(_) => return Ok(Decoded::PassOver),
+            mutation_record::Operation::Skip(skip) => {
+                return Ok(Decoded::Skip { skipped: Offset(skip.skipped_offset) });
             }
         };
         let namespace = record.namespace.ok_or(RecordError::Missing("namespace"))?;
@@ -188,6 +222,21 @@ mod tests {
             }
         };
         assert_eq!(refused(with_condition), RecordError::Missing("condition"));
+    }
+
+    #[test]
+    fn a_decision_reads_back() {
+        let payload = decoder().encode_skip(Offset(8), "why", 9);
+        assert_eq!(decoder().decode(&payload), Ok(Decoded::Skip { skipped: Offset(8) }));
+    }
+
+    #[test]
+    fn only_the_record_itself_can_be_at_fault_for_everybody() {
+        assert!(refused(|r| r.operation = None).is_of_record());
+        assert!(refused(|r| r.schema_version = 0).is_of_record());
+        assert!(!refused(|r| r.schema_version = 2).is_of_record());
+        assert!(!refused(|r| r.log_generation = 8).is_of_record());
+        assert!(!RecordError::OtherPartition(PartitionId(1)).is_of_record());
     }
 
     #[test]

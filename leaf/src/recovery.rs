@@ -117,7 +117,9 @@ impl Recovery {
         std::fs::create_dir_all(&self.shared.config.data_dir).map_err(RecoveryError::Folder)?;
         let into = self.folders.fresh(self.served.epoch());
         let began = self.shared.clock.now();
-        let wanted = wanted(&self.shared, partition, marks);
+        // A snapshot that holds a record which is to be passed over is of no use.
+        let high = self.served.first_skip().map_or(marks.high, |skip| skip.min(marks.high));
+        let wanted = wanted(&self.shared, partition, Watermarks { high, ..marks });
         let Some(found) = self.restore(wanted, into.clone(), stop).await? else { return Ok(None) };
         self.served.progress.end_download(self.shared.clock.now());
         self.tell_passed_over(&found, marks).await?;

@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) apply_pool: Arc<WorkerPool>,
     /// Opens, closes, removes and copies files.
     pub(crate) disk_pool: WorkerPool,
+    /// Reads partitions through, slowly; apart from the others, who are waited for.
+    pub(crate) scrub_pool: WorkerPool,
     pub(crate) metrics: LeafMetrics,
 }
 

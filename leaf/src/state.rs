@@ -128,6 +128,11 @@ pub enum Event {
         /// What is wrong with them.
         reason: String,
     },
+    /// A decision in the log says that a record which was applied here counts for nothing.
+    Overruled {
+        /// Which, and where that stands.
+        reason: String,
+    },
     /// It cannot go on.
     Broke {
         /// Why.
@@ -224,6 +229,7 @@ impl Life {
             Event::Opened { next, log_low, log_high } => self.opened(next, log_low, log_high),
             Event::Applied { next } => self.applied(next),
             Event::Damaged { reason } => self.damaged(now, reason),
+            Event::Overruled { .. } => self.overruled(),
             Event::Broke { reason } => self.broke(reason),
             Event::Tick => self.tick(now),
             Event::Closed { has_folder } => self.closed(has_folder),
@@ -356,6 +362,18 @@ impl Life {
                 self.close(Next::Recover, Folder::SetAside)
             }
             State::Draining { .. } => self.close(Next::Gone, Folder::SetAside),
+            State::Idle | State::Downloading | State::Closing { .. } => Vec::new(),
+            State::Failed { .. } | State::Gone => Vec::new(),
+        }
+    }
+
+    /// The files are sound but hold too much: others are made without it.
+    fn overruled(&mut self) -> Vec<Action> {
+        match self.state {
+            State::Opening { .. } | State::Replaying { .. } | State::Serving => {
+                self.close(Next::Recover, Folder::Remove)
+            }
+            State::Draining { .. } => self.close(Next::Gone, Folder::Remove),
             State::Idle | State::Downloading | State::Closing { .. } => Vec::new(),
             State::Failed { .. } | State::Gone => Vec::new(),
         }

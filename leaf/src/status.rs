@@ -1,6 +1,7 @@
 //! What a leaf says about its partitions when asked.
 
-use nautilus_proto::admin::v1::{PartitionStatus, RowBytes};
+use nautilus_engine::SkippedRecord as Skipped;
+use nautilus_proto::admin::v1::{PartitionStatus, RowBytes, SkippedRecord};
 use nautilus_proto::leaf::v1::GetStatusResponse;
 use nautilus_service::status::error_chain;
 use nautilus_types::Offset;
@@ -8,6 +9,9 @@ use nautilus_types::Offset;
 use crate::Leaf;
 use crate::partition::Served;
 use crate::state::State;
+
+/// More of them say no more.
+const SKIPPED_MAX: usize = 100;
 
 impl Leaf {
     /// The state of every partition; one that cannot be looked at says so in its detail.
@@ -59,6 +63,10 @@ impl Leaf {
                 }
                 Err(error) => append(&mut status.detail, &error_chain(&error)),
             }
+            match database.skipped(SKIPPED_MAX) {
+                Ok(skipped) => status.skipped = skipped.into_iter().map(of_skipped).collect(),
+                Err(error) => append(&mut status.detail, &error_chain(&error)),
+            }
         }
         status
     }
@@ -76,6 +84,10 @@ impl Leaf {
             Err(_) => 0,
         }
     }
+}
+
+fn of_skipped(skipped: Skipped) -> SkippedRecord {
+    SkippedRecord { offset: skipped.offset.0, reason: skipped.reason }
 }
 
 fn append(detail: &mut String, more: &str) {

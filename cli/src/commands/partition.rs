@@ -3,6 +3,7 @@
 mod estimate;
 mod rehearse;
 mod show;
+mod skipped;
 mod watch;
 
 use std::path::PathBuf;
@@ -71,6 +72,8 @@ Examples:
         #[arg(long, value_name = "DIR", default_value = "rehearsal")]
         folder: PathBuf,
     },
+    /// List the records that every replica passes over
+    Skipped(skipped::SkippedArgs),
 }
 
 /// Of which group.
@@ -117,6 +120,7 @@ pub(crate) struct AskArgs {
 pub(crate) async fn run(global: &Global, command: PartitionCommand) -> anyhow::Result<()> {
     match command {
         PartitionCommand::List(args) => list(global, &args).await,
+        PartitionCommand::Skipped(args) => skipped::run(global, &args).await,
         PartitionCommand::Show(args) => show::run(global, &args).await,
         PartitionCommand::Explain(args) => show::explain(global, &args).await,
         PartitionCommand::Move { which, to } => {

@@ -148,6 +148,11 @@ fn screen(status: &GetStatusResponse) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "partition {number}: {}", output::clean_line(&partition.detail));
     }
+    let skipped = once(partitions, |partition| u64::try_from(partition.skipped.len()).unwrap_or(0));
+    if skipped > 0 {
+        let records = format::counted(skipped, "record");
+        let _ = writeln!(text, "{records} passed over, see `nautilus partition skipped`");
+    }
     text.push_str(&row_bytes(partitions));
     text
 }
@@ -264,6 +269,7 @@ fn status_json(status: &GetStatusResponse) -> Value {
             "documents": partition.documents,
             "disk_bytes": partition.disk_bytes,
             "recovery": partition.recovery.as_ref().map(recovery_json),
+            "skipped_records": partition.skipped.len(),
             "row_bytes": rows
                 .map(|row| json!({ "kind": row.kind, "bytes": row.bytes }))
                 .collect::<Vec<_>>(),

@@ -21,7 +21,7 @@ use crate::rows::namespace::NamespaceRow;
 
 /// The only writer of a partition. Not shared: the one thread that owns it applies the log.
 pub struct Writer {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     namespaces: Namespaces,
     next_offset: Offset,
     postings: ChunkWriter,
@@ -79,7 +79,7 @@ impl Writer {
         })
     }
 
-    fn guarded(
+    pub(crate) fn guarded(
         &mut self,
         offset: Offset,
         apply: impl FnOnce(&mut Self) -> Result<Outcome, EngineError>,
@@ -357,7 +357,7 @@ impl Writer {
 }
 
 /// A batch that moves the applied offset past `offset`; the record's rows go into the same.
-fn batch_of(offset: Offset) -> WriteBatch {
+pub(crate) fn batch_of(offset: Offset) -> WriteBatch {
     let mut batch = WriteBatch::default();
     batch.put(keys::meta(META_APPLIED), offset.next().0.to_be_bytes());
     batch

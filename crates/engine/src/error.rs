@@ -38,6 +38,12 @@ pub enum EngineError {
         /// The kind of row.
         row: &'static str,
     },
+    /// Rows that make sense each contradict each other.
+    #[error("stored rows contradict each other: {what}")]
+    Inconsistent {
+        /// In what.
+        what: &'static str,
+    },
     /// The folder belongs to another cluster, log generation or partition.
     #[error("the folder holds partition {found}, not {expected}")]
     OtherIdentity {
@@ -91,7 +97,7 @@ impl EngineError {
             }
             Self::Storage { .. } => Class::Unavailable,
             Self::Folder { .. } | Self::WriterStopped { .. } => Class::Unavailable,
-            Self::Malformed(_) | Self::Missing { .. } => Class::Corrupt,
+            Self::Malformed(_) | Self::Missing { .. } | Self::Inconsistent { .. } => Class::Corrupt,
             Self::OtherIdentity { .. }
             | Self::NewerFormat { .. }
             | Self::NumbersExhausted { .. } => Class::Precondition,

@@ -17,6 +17,8 @@
 //! token's rows stand between another's, and the order of keys is the order of tokens. `ns` is the
 //! namespace's number in this partition directory: never reused there and never seen outside it.
 
+use nautilus_types::Offset;
+
 /// Namespace number, private to one partition directory and never reused in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct NamespaceNumber(pub(crate) u32);
@@ -105,6 +107,24 @@ pub(crate) fn meta(name: &str) -> Vec<u8> {
     let mut key = vec![Kind::Meta as u8];
     key.extend_from_slice(name.as_bytes());
     key
+}
+
+/// `M │ skipped/ │ offset u64`.
+pub(crate) fn skipped(offset: Offset) -> Vec<u8> {
+    let mut key = skipped_prefix();
+    key.extend_from_slice(&offset.0.to_be_bytes());
+    key
+}
+
+/// The start of every key of a skipped record.
+pub(crate) fn skipped_prefix() -> Vec<u8> {
+    meta("skipped/")
+}
+
+/// The offset in the key of a skipped record.
+pub(crate) fn offset_of_skipped(key: &[u8]) -> Option<Offset> {
+    let (_, offset) = key.split_last_chunk::<8>()?;
+    Some(Offset(u64::from_be_bytes(*offset)))
 }
 
 /// `N │ namespace bytes`.

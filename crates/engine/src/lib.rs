@@ -18,6 +18,7 @@ mod bits;
 mod checkpoint;
 mod common;
 mod diff;
+mod digest;
 mod error;
 mod keys;
 mod mutation;
@@ -29,18 +30,23 @@ mod read;
 mod rebuild;
 mod resources;
 mod rows;
+mod scrub;
 mod search;
+mod skipped;
 mod suggest;
 
 pub use apply::Writer;
 pub use checkpoint::Checkpoint;
+pub use digest::{Depth, Digest, Digests};
 pub use error::EngineError;
 pub use mutation::{Attributes, Condition, Delete, Mutation, Operation, Outcome, Patch, Upsert};
 pub use partition::{FORMAT_VERSION, Partition, PartitionIdentity, PartitionStatistics};
 pub use read::{ListedDocument, Searcher, StoredDocument};
 pub use resources::Resources;
+pub use scrub::scrub;
 pub use search::{
     Budget, Candidate, Cursor, Filter, NumberRange, ScopeEntry, ScopeStatistics, SearchOutcome,
     SearchRequest, Sort, SortKey, Unlimited,
 };
+pub use skipped::SkippedRecord;
 pub use suggest::{SuggestOutcome, Suggestion};

@@ -55,8 +55,8 @@ pub(crate) const META_TOTALS: &str = "totals";
 pub(crate) struct Shared {
     pub(crate) db: DB,
     pub(crate) analyzer: Analyzer,
-    durable: AtomicU64,
-    dir: PathBuf,
+    pub(crate) durable: AtomicU64,
+    pub(crate) dir: PathBuf,
 }
 
 /// A partition open for searching. Any number of threads may use it at once.

@@ -15,6 +15,7 @@ mod rows;
 mod sums;
 mod value;
 mod vocabulary;
+mod walk;
 
 use nautilus_query::FieldSet;
 use rocksdb::{DB, WriteBatch};
@@ -28,6 +29,7 @@ pub(crate) use column::{CHUNK_BITS, Column, Weights};
 pub(crate) use packed::{ChunkReader, ChunkWriter};
 pub(crate) use sums::PrefixSums;
 pub(crate) use vocabulary::VocabularyReader;
+pub(crate) use walk::{List, walk};
 
 /// How a read ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -27,6 +27,7 @@ use crate::rows::document::{self, Header};
 use crate::rows::id::IdRow;
 use crate::rows::namespace::NamespaceRow;
 use crate::rows::{Malformed, attributes};
+use crate::skipped;
 use nautilus_query::scoring::encode_length;
 
 /// The format whose documents had neither attribute rows nor the offset of their last change in the header.
@@ -129,6 +130,9 @@ fn copy(old: &Old, new: &Shared) -> Result<(), EngineError> {
         if let Some(value) = old.get(&keys::meta(name))? {
             batch.put(keys::meta(name), value);
         }
+    }
+    for skipped in skipped::rows(&old.shared.db, usize::MAX)? {
+        batch.put(keys::skipped(skipped.offset), skipped.reason);
     }
     batch.put(keys::meta(META_FORMAT), u64::from(FORMAT_VERSION).to_be_bytes());
     batch.put(keys::meta(META_ANALYZER), u64::from(ANALYZER_VERSION).to_be_bytes());

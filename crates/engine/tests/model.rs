@@ -13,6 +13,8 @@ mod ask;
 mod check;
 #[path = "model/convert.rs"]
 mod convert;
+#[path = "model/digests.rs"]
+mod digests;
 #[path = "model/history.rs"]
 mod history;
 #[path = "model/queries.rs"]
@@ -39,6 +41,16 @@ fn answers_equal_the_reference_engine_at_their_label() {
     }
     println!("{total}");
     total.assert_covered();
+}
+
+#[test]
+fn the_same_content_has_the_same_digests_whatever_its_history() {
+    let (seeds, steps) = parameters();
+    for seed in seeds {
+        println!("seed {seed}: NAUTILUS_SEED={seed} replays it");
+        // Compactions, which make up most of the time, come with the steps.
+        digests::run(seed, steps / 6);
+    }
 }
 
 #[allow(clippy::disallowed_methods, reason = "a test's parameters are its only configuration")]

@@ -69,7 +69,8 @@ impl NamedThread {
 }
 
 /// The text of a panic, when it has one.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+#[must_use]
+pub fn panic_message(panic: &(dyn Any + Send)) -> String {
     if let Some(text) = panic.downcast_ref::<&'static str>() {
         (*text).to_owned()
     } else if let Some(text) = panic.downcast_ref::<String>() {

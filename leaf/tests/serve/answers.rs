@@ -2,7 +2,7 @@
 
 use nautilus_proto::common::v1::DocumentMetadata;
 use nautilus_proto::log::v1::{
-    Condition, Patch, condition::Condition as Holds, mutation_record::Operation,
+    Condition, Patch, Skip, condition::Condition as Holds, mutation_record::Operation,
 };
 
 use crate::world::{LIFE, World, ids};
@@ -96,7 +96,9 @@ async fn every_operation_does_what_the_record_says() {
     let unconditional = Patch { condition: None, ..patch(Holds::Absent(true)) };
     world.append(world.record(notes, LIFE, Operation::Patch(unconditional))).await;
     world.append(world.record(notes, LIFE, Operation::Activity(Default::default()))).await;
-    world.append(world.record(notes, LIFE, Operation::Skip(Default::default()))).await;
+    // Of a record that is still to come: nothing to do.
+    let skip = Skip { skipped_offset: 99, ..Skip::default() };
+    world.append(world.record(notes, LIFE, Operation::Skip(skip))).await;
     let answer = leaf.search(world.search(notes, "tide")).await.expect("answered");
     assert_eq!(
         (ids(&answer), answer.label.expect("labelled").next_offset),

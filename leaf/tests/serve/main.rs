@@ -7,6 +7,7 @@ mod freshness;
 mod gate;
 mod loads;
 mod moves;
+mod poison;
 mod ranged;
 mod recoveries;
 mod refusals;

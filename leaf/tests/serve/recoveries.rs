@@ -157,6 +157,38 @@ async fn damage_met_while_serving_is_recovered_from() {
     leaf.stop().await;
 }
 
+/// Blocks that nobody asks for rot too.
+#[tokio::test]
+async fn damage_that_nobody_meets_is_found_and_recovered_from() {
+    let world = published().await;
+    let long = "moon and stars ".repeat(4_000);
+    let leaf = start(&world, "leaf").await.serving().await;
+    for id in (0..20).map(|n| format!("x{n}")) {
+        world.append(world.upsert(world.first(), &id, &long)).await;
+    }
+    assert_eq!(found(&world, &leaf).await, ["a", "b", "c", "d"]);
+    let label = leaf.status(0).await.label.expect("labelled");
+    leaf.stop().await;
+
+    world.assign_all("leaf-7").await;
+    let change = |raw: &mut RawConfig| {
+        by_count(raw);
+        raw.scrub_interval = HumanDuration(Duration::from_millis(100));
+    };
+    let leaf = world.start_as(Setup { change, ..world.setup("leaf-7") }).await.serving().await;
+    let folder = world.dir.path().join("leaf");
+    for path in files(&folder.join("p0000-e1"), "sst") {
+        spoil(&path);
+    }
+    until(async || folder.join("p0000.damaged").exists().then_some(())).await;
+    leaf.until(0, "SERVING").await;
+    assert_eq!(found(&world, &leaf).await, ["a", "b", "c", "d"]);
+    assert_eq!(leaf.status(0).await.label, Some(label));
+    leaf.stop().await;
+    let left = files(&folder, "scrub");
+    assert!(left.is_empty() && !folder.join("p0000-e1.scrub").exists(), "nothing is left over");
+}
+
 #[tokio::test]
 async fn a_damaged_snapshot_is_not_used() {
     let world = published().await;

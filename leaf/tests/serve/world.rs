@@ -39,6 +39,9 @@ pub(crate) const LIFE: u64 = 5;
 /// The leaf that has everything, unless a test says otherwise.
 pub(crate) const LEAF: &str = "leaf-7";
 
+/// The second replica group, where a test has one.
+pub(crate) const GROUP_B: &str = "b";
+
 /// What outlives a leaf.
 pub(crate) struct World {
     pub(crate) dir: TempDir,
@@ -168,10 +171,21 @@ impl World {
     }
 
     pub(crate) async fn assign(&self, partition: u32, owner: Holder, retiring: Option<Holder>) {
+        self.assign_in(&group(), partition, owner, retiring).await;
+    }
+
+    /// As [`Self::assign`], in another replica group.
+    pub(crate) async fn assign_in(
+        &self,
+        group: &GroupName,
+        partition: u32,
+        owner: Holder,
+        retiring: Option<Holder>,
+    ) {
         let partition = PartitionId(partition);
         let (reason, is_pinned) = ("TEST".to_owned(), false);
         let assignment = Assignment { partition, owner, retiring, reason, is_pinned };
-        let key = Key::Assignment { group: group(), partition }.to_string();
+        let key = Key::Assignment { group: group.clone(), partition }.to_string();
         let value = assignment.encode().expect("sound");
         let put = Write::Put { key, value, lease: None };
         let transaction = Transaction { conditions: Vec::new(), operations: vec![put] };
@@ -202,6 +216,15 @@ impl World {
             is_so(announced.as_ref()).then_some(announced)
         })
         .await
+    }
+
+    /// A leaf of replica group `b` that has everything.
+    pub(crate) async fn start_in_group_b(&self, setup: Setup) -> Running {
+        let other = GroupName::new(GROUP_B).expect("valid");
+        for partition in 0..self.partitions() {
+            self.assign_in(&other, partition, holder(setup.name, 1), None).await;
+        }
+        self.start_as(setup).await
     }
 
     /// The namespace of partition 0.
