@@ -20,6 +20,7 @@ pub mod client;
 pub mod cluster;
 pub mod corpus;
 pub mod feed;
+pub mod history;
 pub mod load;
 pub mod machine;
 pub mod namespaces;
