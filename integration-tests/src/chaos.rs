@@ -1,11 +1,19 @@
 //! Faults against a real cluster under load, and what must hold all the while.
 
+mod crashes;
 mod groups;
+mod history;
 mod leaves;
 mod lethal;
+mod link;
+mod load_of_machine;
+mod recovery;
+mod registry;
+mod replicas;
 mod rollout;
 mod run;
 mod services;
+mod snapshots;
 mod tail;
 mod verify;
 
@@ -136,6 +144,48 @@ pub const SCENARIOS: &[Scenario] = &[
         is_in_ci: true,
         play: lethal::lethal_query,
     },
+    Scenario {
+        name: "crash-loop",
+        about: "kill -9 of one leaf every 1 to 3 s on the same disk: no search suffers, nothing piles up",
+        faults: &["P1", "P2", "K3"],
+        is_in_ci: false,
+        play: crashes::crash_loop,
+    },
+    Scenario {
+        name: "damage-snapshots",
+        about: "a group comes back from empty disks while the newest snapshots are damaged: older ones are used",
+        faults: &["S-1", "S-2"],
+        is_in_ci: false,
+        play: snapshots::damage,
+    },
+    Scenario {
+        name: "trim-log",
+        about: "the log is trimmed beyond what a group's disks hold: they give way to snapshots",
+        faults: &["K6", "S-6"],
+        is_in_ci: false,
+        play: snapshots::trim_log,
+    },
+    Scenario {
+        name: "lose-etcd-leader",
+        about: "the leader of three etcd nodes dies, again and again: nothing moves",
+        faults: &["E1"],
+        is_in_ci: false,
+        play: registry::lose_leader,
+    },
+    Scenario {
+        name: "cut-leaf-from-etcd",
+        about: "a leaf lives and cannot reach etcd beyond its lease: another serves, and its answers are not used",
+        faults: &["E3"],
+        is_in_ci: false,
+        play: registry::cut_leaf,
+    },
+    Scenario {
+        name: "claim-name",
+        about: "a second process claims the name of a running leaf, then dies: no search suffers",
+        faults: &["O1"],
+        is_in_ci: false,
+        play: registry::claim_name,
+    },
 ];
 
 impl Scenario {
@@ -155,7 +205,9 @@ impl Scenario {
     #[must_use]
     pub fn layout(&self) -> Layout {
         if self.name != "lethal-query" {
-            return Layout::default();
+            // Without three there is nobody to elect.
+            let etcd_members = if self.faults.contains(&"E1") { 3 } else { 1 };
+            return Layout { etcd_members, ..Layout::default() };
         }
         // It may cost a replica in each of two groups; a third one answers everybody else.
         Layout {
@@ -167,8 +219,9 @@ impl Scenario {
         }
     }
 
-    /// Plays it in a run that has started.
+    /// Plays it in a run that has started, then holds every recorded answer against the log.
     pub fn play(&self, run: &mut Run) -> anyhow::Result<()> {
-        (self.play)(run)
+        (self.play)(run)?;
+        history::check(run)
     }
 }

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use nautilus_test_services::{Daemon, Launch};
+use nautilus_types::LogGeneration;
 
 use crate::process::Process;
 
@@ -37,6 +38,7 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(90);
 pub struct Cluster {
     folder: PathBuf,
     nautilus: PathBuf,
+    partitions: u32,
     members: BTreeMap<String, Member>,
     /// Of groups that are not there yet, or no more.
     others: BTreeMap<String, Member>,
@@ -48,6 +50,28 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// The topic of the mutation log.
+    pub const TOPIC: &str = "nautilus-mutations";
+    const ID: [u8; 16] = *b"nautilus-cluster";
+    const LOG_GENERATION: LogGeneration = LogGeneration(1);
+
+    /// Which log the cluster writes.
+    #[must_use]
+    pub fn log_identity(&self) -> nautilus_mutation_log::LogIdentity {
+        nautilus_mutation_log::LogIdentity {
+            cluster_id: Self::ID,
+            generation: Self::LOG_GENERATION,
+            partitions: self.partitions,
+        }
+    }
+
+    /// The same, as consistency tokens name it.
+    #[must_use]
+    pub fn token_log(&self) -> nautilus_identity::LogIdentity {
+        let (cluster_id, generation) = (Self::ID, Self::LOG_GENERATION);
+        nautilus_identity::LogIdentity { cluster_id, generation }
+    }
+
     /// Starts services and roles in `folder`, which must be empty, with this `nautilus` binary, and waits
     /// until both groups serve every partition. None where a service is missing here, which is said aloud.
     pub fn start(
@@ -56,7 +80,7 @@ impl Cluster {
         nautilus: &Path,
         layout: &Layout,
     ) -> anyhow::Result<Option<Self>> {
-        let Some(services) = Services::start(test) else { return Ok(None) };
+        let Some(services) = Services::start(test, layout.etcd_members) else { return Ok(None) };
         let members = layout.members().context("find free ports")?;
         let text = config::text(folder, layout, &members, &services);
         let file = folder.join("cluster.toml");
@@ -71,6 +95,7 @@ impl Cluster {
         let mut cluster = Self {
             folder: folder.to_owned(),
             nautilus: nautilus.to_owned(),
+            partitions: layout.partitions,
             members,
             others,
             processes: BTreeMap::new(),
@@ -149,6 +174,16 @@ impl Cluster {
 
     /// Starts a member that does not run, and returns before it is ready.
     pub fn launch(&mut self, name: &str) -> anyhow::Result<()> {
+        self.launch_as(name, name, &[])
+    }
+
+    /// Starts the program of member `name` as the process `process`, with settings that stand above the member's.
+    pub fn launch_as(
+        &mut self,
+        name: &str,
+        process: &str,
+        settings: &[String],
+    ) -> anyhow::Result<()> {
         let member = self.member(name)?;
         let mut arguments: Vec<String> = member.command();
         arguments.extend([
@@ -156,17 +191,17 @@ impl Cluster {
             self.folder.join("cluster.toml").display().to_string(),
         ]);
         let more = self.settings.get(name).cloned().unwrap_or_default();
-        for setting in member.settings(&self.folder).into_iter().chain(more) {
-            arguments.extend(["--set".to_owned(), setting]);
+        for setting in member.settings(&self.folder).iter().chain(&more).chain(settings) {
+            arguments.extend(["--set".to_owned(), setting.clone()]);
         }
         let launch = Launch {
             program: self.nautilus.clone(),
             arguments,
             environment: self.environment(name)?,
-            log: self.folder.join("logs").join(format!("{name}.log")),
+            log: self.folder.join("logs").join(format!("{process}.log")),
         };
-        let daemon = Daemon::start(launch).with_context(|| format!("start {name}"))?;
-        self.processes.insert(name.to_owned(), daemon);
+        let daemon = Daemon::start(launch).with_context(|| format!("start {process}"))?;
+        self.processes.insert(process.to_owned(), daemon);
         Ok(())
     }
 

@@ -21,6 +21,7 @@ pub mod cluster;
 pub mod corpus;
 pub mod faulty_leaf;
 pub mod feed;
+pub mod history;
 pub mod load;
 pub mod machine;
 pub mod namespaces;

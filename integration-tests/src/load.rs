@@ -15,11 +15,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use nautilus_identity::LogIdentity;
 use nautilus_service::{CancellationToken, Clock};
 
 use self::connection::Connection;
 pub use self::report::{Outcome, Percentiles, Report, SearchSample, Stored, WriteTally};
-pub use self::writes::mark;
+pub use self::writes::{is_deletion, mark};
 
 /// Where the cluster is.
 #[derive(Debug, Clone)]
@@ -30,6 +31,10 @@ pub struct Target {
     pub index_builder: SocketAddr,
     /// Folder with the issuer's key.
     pub identity_dir: PathBuf,
+    /// The key that consistency tokens are sealed with.
+    pub token_key_file: PathBuf,
+    /// Which log they speak of.
+    pub log: LogIdentity,
 }
 
 /// How much.
@@ -62,6 +67,16 @@ impl Default for Settings {
             search_deadline: Duration::from_millis(500),
             seed: 1,
         }
+    }
+}
+
+impl Settings {
+    /// With so many documents that writing them all once takes this long.
+    #[must_use]
+    pub fn rewriting_after(self, time: Duration) -> Self {
+        let documents = u64::from(self.writes_per_second) * time.as_secs();
+        let documents_per_namespace = (documents / u64::from(self.namespaces.max(1))).max(1);
+        Self { documents_per_namespace, ..self }
     }
 }
 

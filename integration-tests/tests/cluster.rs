@@ -19,6 +19,7 @@ fn a_killed_leaf_is_not_missed() {
         checks_latency: false,
         searches_per_second: 20,
         writes_per_second: 100,
+        answers_max: 1_000,
     };
     let started = Run::start(name, &options, &Layout::default()).expect("starts");
     let Some(mut run) = started else { return };

@@ -66,10 +66,7 @@ impl Etcd {
 
     /// Stops it, deletes all it knew and starts it again on the same ports.
     pub fn wipe(&mut self) {
-        self.cluster.kill(0);
-        let data = self.cluster.folder.path().join("n0");
-        fs::remove_dir_all(data).expect("etcd's data are deleted");
-        self.restart();
+        self.cluster.wipe();
     }
 
     /// SIGSTOP.
@@ -175,6 +172,22 @@ impl EtcdCluster {
     /// have no majority: see [`wait_ready`](Self::wait_ready).
     pub fn restart(&mut self, member: usize) {
         self.members[member].daemon.restart().expect("etcd starts again");
+    }
+
+    /// Stops all members, deletes all they knew and starts them again on the same ports.
+    ///
+    /// # Panics
+    /// Where they do not come up.
+    pub fn wipe(&mut self) {
+        for member in 0..self.members.len() {
+            self.kill(member);
+            let data = self.folder.path().join(format!("n{member}"));
+            fs::remove_dir_all(data).expect("etcd's data are deleted");
+        }
+        for member in 0..self.members.len() {
+            self.restart(member);
+        }
+        self.wait_ready();
     }
 
     /// Waits until all members that run take writes.

@@ -95,7 +95,13 @@ impl S3 {
     /// # Panics
     /// Where it is there or cannot be made.
     pub fn make_bucket(&self, name: &str) {
-        must("make a bucket", fs::create_dir(self.folder.path().join("data").join(name)));
+        must("make a bucket", fs::create_dir(self.bucket_dir(name)));
+    }
+
+    /// Where the objects of a bucket are, as files.
+    #[must_use]
+    pub fn bucket_dir(&self, name: &str) -> PathBuf {
+        self.folder.path().join("data").join(name)
     }
 
     /// SIGKILL.

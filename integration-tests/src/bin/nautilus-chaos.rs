@@ -69,6 +69,9 @@ struct How {
     /// Documents sent each second
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     writes: u32,
+    /// Answers held against the replayed log at most, evenly over the run
+    #[arg(long, default_value_t = 5_000, value_name = "N")]
+    answers: usize,
 }
 
 fn main() -> ExitCode {
@@ -88,7 +91,7 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::List => {
             for Scenario { name, about, faults, is_in_ci, .. } in SCENARIOS {
                 let ci = if *is_in_ci { "in CI" } else { "" };
-                println!("{name:16} {:10} {ci:6} {about}", faults.join(" "));
+                println!("{name:18} {:10} {ci:6} {about}", faults.join(" "));
             }
             Ok(true)
         }
@@ -129,6 +132,7 @@ fn play(scenario: &Scenario, how: &How, given: Option<&Path>) -> anyhow::Result<
         checks_latency: true,
         searches_per_second: how.searches,
         writes_per_second: how.writes,
+        answers_max: how.answers,
     };
     let Some(mut run) = Run::start(scenario.name, &options, &scenario.layout())? else {
         bail!("a service is missing here");

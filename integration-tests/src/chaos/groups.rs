@@ -117,7 +117,6 @@ pub(super) fn lose_everything(run: &mut Run) -> anyhow::Result<()> {
         run.cluster.kill(name)?;
         run.cluster.wipe(name)?;
     }
-    run.cluster.services.etcd.kill();
     run.cluster.services.etcd.wipe();
     run.injected("every leaf's disk and etcd are lost");
     let began = run.clock.now();
@@ -131,7 +130,7 @@ pub(super) fn lose_everything(run: &mut Run) -> anyhow::Result<()> {
 }
 
 /// Leaves and coordinators of a group.
-fn members_of(run: &Run, group: &str) -> Vec<String> {
+pub(super) fn members_of(run: &Run, group: &str) -> Vec<String> {
     let members = run.cluster.members().values();
     let of_group = members.filter(|member| member.group.as_deref() == Some(group));
     of_group.map(|member| member.name.clone()).collect()

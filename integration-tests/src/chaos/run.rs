@@ -2,16 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use nautilus_service::Clock;
 use tempfile::TempDir;
 
+use super::load_of_machine::SATURATED;
 use crate::cluster::{Cluster, Kind, Layout};
+use crate::history::LogCopy;
 use crate::load::{Load, Report, Settings, Target};
 use crate::rng::Rng;
 use crate::wait::wait_until;
+
+/// From then on documents are written anew, or deleted.
+const REWRITE_AFTER: Duration = Duration::from_secs(20);
 
 /// How a scenario is run.
 #[derive(Debug, Clone)]
@@ -30,6 +36,8 @@ pub struct Options {
     pub searches_per_second: u32,
     /// Documents sent each second.
     pub writes_per_second: u32,
+    /// Answers held against the replayed log at most, evenly over the run.
+    pub answers_max: usize,
 }
 
 /// Something that had to hold.
@@ -54,6 +62,9 @@ pub struct Run {
     pub options: Options,
     /// The time everything is measured by.
     pub clock: Clock,
+    /// What was read of the mutation log so far.
+    pub log: LogCopy,
+    pub(super) report: Option<Arc<Report>>,
     load: Option<Load>,
     injected: BTreeMap<&'static str, u64>,
     checks: Vec<Check>,
@@ -82,6 +93,8 @@ impl Run {
                 .next()
                 .context("no index builder")?,
             identity_dir: folder.path().join("identity"),
+            token_key_file: folder.path().join("keys").join("token.key"),
+            log: cluster.token_log(),
         };
         let settings = Settings {
             searches_per_second: options.searches_per_second,
@@ -89,12 +102,16 @@ impl Run {
             seed: options.seed,
             ..Settings::default()
         };
+        let settings = settings.rewriting_after(REWRITE_AFTER);
         let load = Load::start(&target, &settings).context("start the load")?;
+        let log = LogCopy::new(layout.partitions);
         Ok(Some(Self {
             cluster,
             rng: Rng::new(options.seed),
             options: options.clone(),
             clock: Clock::system(),
+            log,
+            report: None,
             load: Some(load),
             injected: BTreeMap::new(),
             checks: Vec::new(),
@@ -113,6 +130,16 @@ impl Run {
         let mark = if check.has_held { "held  " } else { "BROKEN" };
         println!("  {mark} {}: {}", check.what, check.figures);
         self.checks.push(check);
+    }
+
+    /// Notes a figure that was missed: broken, unless the machine had nothing left to give or is not asked for speed.
+    pub(super) fn missed(&mut self, busy: f64, what: &str, figures: String) {
+        let share = format!("{figures}; the machine was {:.0} % busy", busy * 100.0);
+        if busy < SATURATED && self.options.checks_latency {
+            self.check(what, false, share);
+        } else {
+            println!("  MISSED {what}: {share}");
+        }
     }
 
     /// Says what is happening.
@@ -134,9 +161,10 @@ impl Run {
     }
 
     /// Ends the load and checks that no search suffered.
-    pub fn finish_load(&mut self) -> anyhow::Result<Report> {
+    pub fn finish_load(&mut self) -> anyhow::Result<Arc<Report>> {
         let load = self.load.take().context("the load has ended before")?;
-        let report = load.finish()?;
+        let report = Arc::new(load.finish()?);
+        self.report = Some(Arc::clone(&report));
         let sent = report.searches.len();
         let failures = report.failures_by_kind();
         self.check(
@@ -144,6 +172,11 @@ impl Run {
             failures.is_empty() && sent > 0,
             format!("{sent} searches, not so: {failures:?}"),
         );
+        let refused = report.fresh_by_kind();
+        self.say(&format!(
+            "{} searches for a write just acknowledged, refused: {refused:?}",
+            report.fresh.len()
+        ));
         let writes = &report.writes;
         self.check(
             "writes are acknowledged",

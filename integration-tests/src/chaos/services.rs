@@ -12,11 +12,12 @@ const RECOVERY_TIME_MAX: Duration = Duration::from_secs(120);
 /// No etcd for a minute.
 pub(super) fn lose_etcd(run: &mut Run) -> anyhow::Result<()> {
     run.until(CALM)?;
-    run.cluster.services.etcd.kill();
+    run.cluster.services.etcd.kill(0);
     run.injected("etcd is gone");
     let lost = run.now();
     run.until(lost + Duration::from_secs(60))?;
-    run.cluster.services.etcd.restart();
+    run.cluster.services.etcd.restart(0);
+    run.cluster.services.etcd.wait_ready();
     let back = run.now();
     run.until((back + LEASE_TTL * 2).max(run.options.duration))?;
     let report = run.finish_load()?;

@@ -12,7 +12,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::run::Run;
 use crate::cluster::Kind;
-use crate::load::{Report, USER, mark, namespace};
+use crate::load::{Report, USER, is_deletion, mark, namespace};
 use crate::rng::Rng;
 
 /// Documents that are searched for in each group.
@@ -45,7 +45,9 @@ pub(super) fn everything_acknowledged_is_found(
     let mut settled: Vec<_> = report
         .documents
         .iter()
-        .filter(|(_, stored)| stored.possible.is_empty())
+        .filter(|((_, document), stored)| {
+            stored.possible.is_empty() && !is_deletion(*document, stored.acknowledged)
+        })
         .map(|(key, stored)| (*key, stored.acknowledged))
         .collect();
     let mut rng = Rng::new(run.options.seed).part(7);
@@ -102,11 +104,16 @@ impl Reader {
                 for listed in answer.documents {
                     count += 1;
                     let number = listed.document_id.trim_start_matches('d').parse::<u64>();
-                    let stored = number.ok().and_then(|number| expected.remove(&(place, number)));
+                    let stored = match &number {
+                        Ok(number) => expected.remove(&(place, *number)),
+                        Err(_) => None,
+                    };
                     let version = listed.version.unwrap_or(0);
-                    let is_right = stored.is_some_and(|stored| {
-                        version == stored.acknowledged
-                            || (version > stored.acknowledged && stored.possible.contains(&version))
+                    let is_right = stored.zip(number.ok()).is_some_and(|(stored, number)| {
+                        let is_latest = version == stored.acknowledged
+                            || (version > stored.acknowledged
+                                && stored.possible.contains(&version));
+                        is_latest && !is_deletion(number, version)
                     });
                     if !is_right {
                         wrong.push(format!("{place}/{} at {version}", listed.document_id));
@@ -118,7 +125,11 @@ impl Reader {
                 }
             }
         }
-        let lost = expected.iter().filter(|(_, stored)| stored.acknowledged > 0);
+        let lost = expected.iter().filter(|((_, number), stored)| {
+            let later = stored.possible.iter().filter(|version| **version > stored.acknowledged);
+            let mut may_be_last = std::iter::once(&stored.acknowledged).chain(later);
+            stored.acknowledged > 0 && !may_be_last.any(|version| is_deletion(*number, *version))
+        });
         wrong.extend(lost.map(|((place, number), _)| format!("{place}/d{number} is lost")));
         Ok((wrong, count))
     }

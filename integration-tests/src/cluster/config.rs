@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use nautilus_test_services::S3;
 
+use super::Cluster;
 use super::layout::{Kind, Layout, Member};
 use super::services::Services;
 
@@ -25,7 +26,7 @@ pub(super) fn text(
     format!(
         r#"[cluster]
 id = "{id:032x}"
-log_generation = 1
+log_generation = {generation}
 partitions = {partitions}
 roots = [{roots}]
 
@@ -39,12 +40,13 @@ filter = "info"
 [mutation_log]
 kind = "kafka"
 bootstrap_servers = ["{kafka}"]
+topic = "{topic}"
 replication_factor = 1
 min_insync_replicas = 1
 
 [registry]
 kind = "etcd"
-endpoints = ["{etcd}"]
+endpoints = [{etcd}]
 
 [index_repository]
 kind = "s3"
@@ -74,11 +76,13 @@ read_threads = 1
 apply_threads = 1
 snapshot_interval = "20s"
 "#,
-        id = u128::from_be_bytes(*b"nautilus-cluster"),
+        id = u128::from_be_bytes(Cluster::ID),
+        generation = Cluster::LOG_GENERATION.0,
+        topic = Cluster::TOPIC,
         partitions = layout.partitions,
         roots = roots.join(", "),
         kafka = kafka.bootstrap_server(),
-        etcd = etcd.endpoint(),
+        etcd = etcd.endpoints().iter().map(|it| format!("\"{it}\"")).collect::<Vec<_>>().join(", "),
         s3 = s3.endpoint(),
         region = S3::REGION,
         bucket = Services::BUCKET,

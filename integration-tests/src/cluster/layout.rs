@@ -27,6 +27,8 @@ pub struct Layout {
     pub roots: u32,
     /// Mergers.
     pub mergers: u32,
+    /// Nodes of etcd.
+    pub etcd_members: usize,
 }
 
 impl Default for Layout {
@@ -41,6 +43,7 @@ impl Default for Layout {
             coordinators_per_group: 2,
             roots: 2,
             mergers: 2,
+            etcd_members: 1,
         }
     }
 }

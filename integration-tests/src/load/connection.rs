@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use nautilus_identity::DevelopmentIssuer;
+use nautilus_identity::{ConsistencyToken, DevelopmentIssuer, LogIdentity, TokenKey};
 use nautilus_proto::admin::v1::catalog_service_client::CatalogServiceClient;
 use nautilus_proto::admin::v1::{CreateNamespaceRequest, CreateUserRequest};
 use nautilus_proto::ingest::v1::ingest_service_client::IngestServiceClient;
@@ -27,6 +27,8 @@ pub(super) struct Connection {
     next: AtomicUsize,
     index_builder: Channel,
     issuer: DevelopmentIssuer,
+    token_key: TokenKey,
+    log: LogIdentity,
     pub(super) clock: Clock,
     token: Mutex<Option<(Instant, MetadataValue<Ascii>)>>,
 }
@@ -43,6 +45,9 @@ impl Connection {
             index_builder: channel(&target.index_builder)?,
             issuer: DevelopmentIssuer::open(&target.identity_dir)
                 .context("open the issuer's key")?,
+            token_key: TokenKey::load_or_create(&target.token_key_file)
+                .context("open the key of tokens")?,
+            log: target.log,
             clock: Clock::system(),
             token: Mutex::new(None),
         })
@@ -78,6 +83,14 @@ impl Connection {
 
     pub(super) fn ingest(&self) -> IngestServiceClient<Channel> {
         IngestServiceClient::new(self.index_builder.clone())
+    }
+
+    /// What a token of the cluster says.
+    pub(super) fn open_token(&self, token: &str) -> anyhow::Result<ConsistencyToken> {
+        if token.is_empty() {
+            return Ok(ConsistencyToken::new());
+        }
+        Ok(ConsistencyToken::open(&self.token_key, &self.log, token)?)
     }
 
     fn bearer(&self) -> anyhow::Result<MetadataValue<Ascii>> {

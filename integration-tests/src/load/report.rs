@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use tonic::Code;
 
+use super::writes::Key;
+use crate::history::{Acknowledged, Answer};
+
 /// What came of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -47,11 +50,26 @@ pub struct Stored {
     pub possible: Vec<u64>,
 }
 
+/// The latest acknowledged write.
+#[derive(Debug, Clone)]
+pub(super) struct Latest {
+    pub(super) key: Key,
+    /// From its acknowledgement.
+    pub(super) token: String,
+}
+
 /// The whole record.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
-    /// In the order of their answers.
+    /// In the order of their answers; without those in `fresh`.
     pub searches: Vec<SearchSample>,
+    /// Searches for a write just acknowledged, with its token, which may be refused instead.
+    pub fresh: Vec<SearchSample>,
+    /// What all of them were answered.
+    pub answers: Vec<Answer>,
+    /// Every acknowledged write.
+    pub acknowledged: Vec<Acknowledged>,
+    pub(super) latest: Option<Latest>,
     /// Of all writes.
     pub writes: WriteTally,
     /// By namespace number and document number.
@@ -82,16 +100,13 @@ impl Report {
     /// How often each failure happened.
     #[must_use]
     pub fn failures_by_kind(&self) -> BTreeMap<String, usize> {
-        let mut kinds = BTreeMap::new();
-        for sample in self.failures() {
-            let kind = match &sample.outcome {
-                Outcome::Complete => continue,
-                Outcome::Incomplete => "incomplete".to_owned(),
-                Outcome::Failed(code, why) => format!("{code:?}: {why}"),
-            };
-            *kinds.entry(kind).or_insert(0) += 1;
-        }
-        kinds
+        by_kind(self.failures())
+    }
+
+    /// The same of those that asked for a write just acknowledged.
+    #[must_use]
+    pub fn fresh_by_kind(&self) -> BTreeMap<String, usize> {
+        by_kind(&self.fresh)
     }
 
     /// Latency of the searches that were due in this stretch of time.
@@ -121,6 +136,19 @@ impl std::fmt::Display for Percentiles {
             self.count
         )
     }
+}
+
+fn by_kind<'a>(samples: impl IntoIterator<Item = &'a SearchSample>) -> BTreeMap<String, usize> {
+    let mut kinds = BTreeMap::new();
+    for sample in samples {
+        let kind = match &sample.outcome {
+            Outcome::Complete => continue,
+            Outcome::Incomplete => "incomplete".to_owned(),
+            Outcome::Failed(code, why) => format!("{code:?}: {why}"),
+        };
+        *kinds.entry(kind).or_insert(0) += 1;
+    }
+    kinds
 }
 
 #[cfg(test)]

@@ -6,13 +6,16 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use nautilus_proto::ingest::v1::{DocumentContent, Write, WriteRequest, write::Operation};
+use nautilus_proto::ingest::v1::{
+    DeleteDocument, DocumentContent, Write, WriteRequest, WriteResponse, write::Operation,
+};
 use nautilus_service::CancellationToken;
 use tonic::{Code, Status};
 
 use super::connection::Connection;
-use super::report::Report;
+use super::report::{Latest, Report};
 use super::{Settings, namespace};
+use crate::history::Acknowledged;
 use crate::rng::Rng;
 
 /// Words of a document.
@@ -24,8 +27,11 @@ const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
 /// Requests on their way; more wait, for writes have no deadline of a person.
 const IN_FLIGHT_MAX: usize = 16;
 
+/// After its first version, one of so many writes of a document deletes it.
+const DELETE_ONE_OF: u64 = 8;
+
 /// Namespace, document, version.
-type Key = (u64, u64, u64);
+pub(super) type Key = (u64, u64, u64);
 
 pub(super) async fn run(
     connection: &Connection,
@@ -53,11 +59,11 @@ pub(super) async fn run(
                 let mut client = connection.ingest();
                 in_flight.push(async move { (keys, client.write(request).await) });
             }
-            Some((keys, answer)) = in_flight.next() => keep(report, &keys, answer),
+            Some((keys, answer)) = in_flight.next() => keep(connection, report, &keys, answer)?,
         }
     }
     while let Some((keys, answer)) = in_flight.next().await {
-        keep(report, &keys, answer);
+        keep(connection, report, &keys, answer)?;
     }
     Ok(())
 }
@@ -71,23 +77,31 @@ fn key(settings: &Settings, number: u64) -> Key {
 }
 
 fn write(rng: &mut Rng, (place, document, version): Key) -> Write {
-    let mut body = String::with_capacity(WORDS * 6);
-    for _ in 0..WORDS {
-        body.push_str(&word(rng));
-        body.push(' ');
-    }
-    body.push_str(&mark(document, version));
+    let operation = if is_deletion(document, version) {
+        Operation::Delete(DeleteDocument {})
+    } else {
+        let mut body = String::with_capacity(WORDS * 6);
+        for _ in 0..WORDS {
+            body.push_str(&word(rng));
+            body.push(' ');
+        }
+        body.push_str(&mark(document, version));
+        let title = format!("document {document}");
+        Operation::Upsert(DocumentContent { title, body, ..DocumentContent::default() })
+    };
     Write {
         namespace: namespace(place),
         document_id: format!("d{document}"),
         version: Some(version),
-        operation: Some(Operation::Upsert(DocumentContent {
-            title: format!("document {document}"),
-            body,
-            ..DocumentContent::default()
-        })),
+        operation: Some(operation),
         ..Write::default()
     }
+}
+
+/// Whether this version of this document is its deletion.
+#[must_use]
+pub fn is_deletion(document: u64, version: u64) -> bool {
+    version > 1 && (document + version).is_multiple_of(DELETE_ONE_OF)
 }
 
 /// A word that stands in this version of this document of each namespace and in nothing else.
@@ -101,23 +115,38 @@ pub(super) fn word(rng: &mut Rng) -> String {
     format!("w{:.0}", VOCABULARY.powf(rng.fraction()))
 }
 
-type Answer = Result<tonic::Response<nautilus_proto::ingest::v1::WriteResponse>, Status>;
-
-fn keep(report: &Mutex<Report>, keys: &[Key], answer: Answer) {
-    let codes: BTreeMap<usize, Code> = match answer {
-        Ok(answer) => {
-            let results = answer.into_inner().results.into_iter().enumerate();
-            results.filter_map(|(at, it)| it.error.map(|e| (at, Code::from(e.code)))).collect()
-        }
-        Err(status) => (0..keys.len()).map(|at| (at, status.code())).collect(),
+fn keep(
+    connection: &Connection,
+    report: &Mutex<Report>,
+    keys: &[Key],
+    answer: Result<tonic::Response<WriteResponse>, Status>,
+) -> anyhow::Result<()> {
+    let (answer, all_failed) = match answer {
+        Ok(answer) => (answer.into_inner(), None),
+        Err(status) => (WriteResponse::default(), Some(status.code())),
+    };
+    let below: BTreeMap<_, _> = match all_failed {
+        None => connection.open_token(&answer.consistency_token)?.iter().collect(),
+        Some(_) => BTreeMap::new(),
     };
     let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
     for (at, &(place, document, version)) in keys.iter().enumerate() {
-        match codes.get(&at) {
+        let result = answer.results.get(at);
+        let error = result.and_then(|result| result.error.as_ref());
+        match all_failed.or_else(|| error.map(|error| Code::from(error.code))) {
             None => {
                 report.writes.acknowledged += 1;
                 let stored = report.documents.entry((place, document)).or_default();
                 stored.acknowledged = stored.acknowledged.max(version);
+                report.acknowledged.push(Acknowledged {
+                    namespace: namespace(place),
+                    id: format!("d{document}"),
+                    version,
+                    content_hash: result.map(|it| it.content_hash.clone()).unwrap_or_default(),
+                    below: below.clone(),
+                });
+                let key = (place, document, version);
+                report.latest = Some(Latest { key, token: answer.consistency_token.clone() });
             }
             // Said of writes that did not happen.
             Some(Code::ResourceExhausted | Code::InvalidArgument | Code::FailedPrecondition) => {
@@ -129,4 +158,5 @@ fn keep(report: &Mutex<Report>, keys: &[Key], answer: Answer) {
             }
         }
     }
+    Ok(())
 }

@@ -50,6 +50,7 @@ async fn a_slow_one_is_hedged_once_and_the_loser_cancelled() {
     leaves[second].answer_now();
     let response = search.await.expect("answered").into_inner();
     assert_eq!(asked(), 2, "only one more was sent");
+    assert_eq!(response.answers.len(), 1, "one of the two counts");
     let attempts = attempts(&response);
     assert_eq!(attempts[0].2, "CANCELLED");
     assert_eq!((attempts[1].1, attempts[1].2), ("HEDGE", "OK"));
