@@ -52,7 +52,7 @@ impl Scene {
     /// The offset of what is restored, which is what was published there.
     async fn restore(&self) -> Option<u64> {
         let into = self.dir.path().join("restored");
-        let found = self.snapshots.restore(P, &wanted(), &into, &|_| ()).await.expect("asked");
+        let found = self.snapshots.restore(P, &wanted(), &into, &|_, _| ()).await.expect("asked");
         let offset = found.manifest.as_ref().map(|manifest| manifest.draft.next_offset.0)?;
         let tag = u8::try_from(offset).expect("a tag");
         assert!(files_of(&into) == files_of(&self.checkpoint(tag)), "what was published");

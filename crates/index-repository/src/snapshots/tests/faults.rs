@@ -76,7 +76,7 @@ async fn reads_that_lie_never_restore_something_else() {
         };
         let (_, snapshots) = scene.faulty(plan);
         let into = scene.target();
-        match snapshots.restore(P, &wanted(), &into, &|_| ()).await {
+        match snapshots.restore(P, &wanted(), &into, &|_, _| ()).await {
             Ok(found) => {
                 assert_eq!(scene.leftovers(), [""; 0], "seed {seed}");
                 let next_offset = offset_of(&found);
@@ -122,7 +122,7 @@ async fn an_outage_never_means_an_older_snapshot() {
     for seed in 0..100 {
         let plan = FaultPlan { seed, read_refused_per_mille: 150, ..FaultPlan::default() };
         let (_, snapshots) = scene.faulty(plan);
-        match snapshots.restore(P, &wanted(), &scene.target(), &|_| ()).await {
+        match snapshots.restore(P, &wanted(), &scene.target(), &|_, _| ()).await {
             Ok(found) => {
                 assert_eq!((offset_of(&found), found.passed_over), (Some(20), Vec::new()));
                 fs::remove_dir_all(scene.target()).expect("removed");

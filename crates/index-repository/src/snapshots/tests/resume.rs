@@ -243,7 +243,7 @@ async fn futures_are_send() {
     let download: BoxFuture<'_, _> = snapshots.download(&manifest, &into, &|_| ()).boxed();
     download.await.expect("downloaded");
     fs::remove_dir_all(&into).expect("removed");
-    let restore: BoxFuture<'_, _> = snapshots.restore(P, &wanted, &into, &|_| ()).boxed();
+    let restore: BoxFuture<'_, _> = snapshots.restore(P, &wanted, &into, &|_, _| ()).boxed();
     restore.await.expect("restored");
     let prune: BoxFuture<'_, _> = snapshots.prune(P, 1).boxed();
     prune.await.expect("pruned");
