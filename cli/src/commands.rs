@@ -45,7 +45,6 @@ pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Partition(command) => partition::run(&global, command).await?,
         Command::User(command) => user::run(&global, command).await?,
         Command::Status(args) => status::run(&global, args).await?,
-        Command::Partition(command) => partition::run(&global, command).await?,
         Command::Group(command) => group::run(&global, command).await?,
         Command::Completion(args) => completion::run(&args)?,
         Command::Version => {
