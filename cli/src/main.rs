@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-/// For all of the process: with `override`, RocksDB's C++ allocates from it too (docs/adr/2026-11-22-allocator.md).
+/// For all of the process: unprefixed, so that RocksDB's C++ allocates from it too (docs/adr/2026-11-22-allocator.md).
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     nautilus_cli::run()
