@@ -24,7 +24,7 @@ test: deps test-deps ## Run all tests and say how many ran
 
 chaos: deps test-deps ## Faults against a real cluster under load, the set that fits CI
 	cargo build --release --locked -p nautilus-cli -p nautilus-integration-tests --bins
-	$${CARGO_TARGET_DIR:-target}/release/nautilus-chaos all
+	$${CARGO_TARGET_DIR:-target}/release/nautilus-chaos all --seconds 40 --rounds 4
 
 cluster-up: deps test-deps ## Start a real cluster of processes on this machine. CLUSTER_DIR=.cluster
 	@scripts/cluster.sh up

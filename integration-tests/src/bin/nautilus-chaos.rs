@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use nautilus_integration_tests::chaos::{Options, Run, SCENARIOS, Scenario};
 use nautilus_integration_tests::cluster::{Cluster, Kind, Layout};
+use nautilus_service::Clock;
 
 /// Faults against a real cluster of processes
 #[derive(Debug, Parser)]
@@ -124,6 +125,8 @@ fn all(how: &How, given: Option<&Path>) -> anyhow::Result<bool> {
 
 fn play(scenario: &Scenario, how: &How, given: Option<&Path>) -> anyhow::Result<bool> {
     println!("{}: {} (seed {})", scenario.name, scenario.about, how.seed);
+    let clock = Clock::system();
+    let began = clock.now();
     let options = Options {
         seed: how.seed,
         duration: Duration::from_secs(how.seconds),
@@ -143,7 +146,8 @@ fn play(scenario: &Scenario, how: &How, given: Option<&Path>) -> anyhow::Result<
         println!("  injected {count} times: {fault}");
     }
     let has_held = has_held && played.is_ok() && !injected.is_empty();
-    println!("{}: {}", scenario.name, if has_held { "passed" } else { "FAILED" });
+    let took = clock.now().saturating_duration_since(began).as_secs();
+    println!("{}: {} after {took} s", scenario.name, if has_held { "passed" } else { "FAILED" });
     if !has_held {
         println!("  everything is kept in {}", run.keep().display());
     }

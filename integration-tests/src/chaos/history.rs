@@ -41,11 +41,13 @@ pub(super) fn check(run: &mut Run) -> anyhow::Result<()> {
     let verdict = check_answers(&run.log, &answers);
     let took = run.clock.now().saturating_duration_since(began);
     let (checked, differ) = (verdict.checked, verdict.differences.len());
+    println!("  checked {checked} answers against the replayed log: {differ} differ");
     println!(
-        "  checked {checked} answers against the replayed log: {differ} differ ({} recorded, {} of them truncated \
-         or incomplete; {} log records; {:.1} s)",
+        "    of {} recorded, {} truncated or incomplete, {} of several partitions ranked by figures of another \
+         moment; {} log records; {:.1} s",
         report.answers.len(),
         verdict.passed_over,
+        verdict.by_other_figures,
         run.log.len(),
         took.as_secs_f64()
     );

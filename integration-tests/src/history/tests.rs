@@ -220,6 +220,24 @@ fn a_partition_counts_once() {
 }
 
 #[test]
+fn hits_of_several_partitions_are_ranked_by_the_figures_given() {
+    let log = history();
+    let both = [(NAMESPACES[0], 2), (NAMESPACES[1], 2)];
+    let mut other = answer(&log, "fox", &both);
+    other.figures.documents += 4;
+    assert!(
+        found(&log, &other).contains("scores"),
+        "its scores are by other figures than it gives"
+    );
+    let verdict = check_answers(&log, &[&other]);
+    assert_eq!(verdict.by_other_figures, 1);
+    other.figures.frequencies.clear();
+    assert!(
+        check_answers(&log, &[&other]).differences.iter().any(|it| it.text.contains("figures"))
+    );
+}
+
+#[test]
 fn what_says_that_it_is_no_whole_answer_is_passed_over() {
     let log = history();
     let mut truncated = answer(&log, "fox", &[(NAMESPACES[0], 2)]);

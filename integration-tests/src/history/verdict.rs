@@ -18,6 +18,8 @@ pub struct Verdict {
     pub checked: usize,
     /// Not looked at, for it says of itself that it is no whole answer.
     pub passed_over: usize,
+    /// Of those looked at: ranked by figures of the scope that are not those at their labels.
+    pub by_other_figures: usize,
     /// Wrong.
     pub differences: Vec<Difference>,
 }
