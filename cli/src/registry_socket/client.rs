@@ -31,10 +31,9 @@ impl SocketRegistry {
 
     /// What its coordinators are told.
     pub(crate) async fn coordinator(&self) -> Result<RawConfig, RegistryError> {
-        match self.ask(&Call::Coordinator).await? {
-            Answer::Coordinator(config) => Ok(*config),
-            other => Err(unexpected(&other)),
-        }
+        let answer = self.ask(&Call::Coordinator).await?;
+        let Answer::Coordinator(config) = answer else { return Err(unexpected(&answer)) };
+        Ok(*config)
     }
 
     async fn ask(&self, call: &Call) -> Result<Answer, RegistryError> {
@@ -67,20 +66,16 @@ fn unexpected(answer: &Answer) -> RegistryError {
 #[async_trait]
 impl Registry for SocketRegistry {
     async fn get(&self, key: &str) -> Result<Option<Entry>, RegistryError> {
-        match self.ask(&Call::Get { key: key.to_owned() }).await? {
-            Answer::Entry(entry) => Ok(entry.map(Into::into)),
-            other => Err(unexpected(&other)),
-        }
+        let answer = self.ask(&Call::Get { key: key.to_owned() }).await?;
+        let Answer::Entry(entry) = answer else { return Err(unexpected(&answer)) };
+        Ok(entry.map(Into::into))
     }
 
     async fn list(&self, prefix: &str) -> Result<Listing, RegistryError> {
-        match self.ask(&Call::List { prefix: prefix.to_owned() }).await? {
-            Answer::Listing { revision, entries } => Ok(Listing {
-                revision: Revision(revision),
-                entries: entries.into_iter().map(Into::into).collect(),
-            }),
-            other => Err(unexpected(&other)),
-        }
+        let answer = self.ask(&Call::List { prefix: prefix.to_owned() }).await?;
+        let Answer::Listing { revision, entries } = answer else { return Err(unexpected(&answer)) };
+        let entries = entries.into_iter().map(Into::into).collect();
+        Ok(Listing { revision: Revision(revision), entries })
     }
 
     async fn transact(&self, transaction: Transaction) -> Result<Revision, RegistryError> {
@@ -88,10 +83,9 @@ impl Registry for SocketRegistry {
             conditions: transaction.conditions.into_iter().map(Into::into).collect(),
             operations: transaction.operations.into_iter().map(Into::into).collect(),
         };
-        match self.ask(&call).await? {
-            Answer::Revision(revision) => Ok(Revision(revision)),
-            other => Err(unexpected(&other)),
-        }
+        let answer = self.ask(&call).await?;
+        let Answer::Revision(revision) = answer else { return Err(unexpected(&answer)) };
+        Ok(Revision(revision))
     }
 
     /// Commands look again instead.
@@ -102,10 +96,9 @@ impl Registry for SocketRegistry {
 
     async fn grant_lease(&self, ttl: Duration) -> Result<LeaseId, RegistryError> {
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        match self.ask(&Call::GrantLease { ttl_ms }).await? {
-            Answer::Lease(lease) => Ok(LeaseId(lease)),
-            other => Err(unexpected(&other)),
-        }
+        let answer = self.ask(&Call::GrantLease { ttl_ms }).await?;
+        let Answer::Lease(lease) = answer else { return Err(unexpected(&answer)) };
+        Ok(LeaseId(lease))
     }
 
     async fn keep_alive(&self, lease: LeaseId) -> Result<(), RegistryError> {

@@ -42,10 +42,8 @@ fn standing(state: GroupState) -> Change {
 }
 
 fn refusal(error: CoordinatorError) -> Refusal {
-    match error {
-        CoordinatorError::Refused(refusal) => refusal,
-        other => panic!("{other:?}"),
-    }
+    let CoordinatorError::Refused(refusal) = error else { panic!("{error:?}") };
+    refusal
 }
 
 /// Two leaves that serve four partitions.
@@ -240,7 +238,7 @@ async fn an_explanation_names_what_bears_on_a_partition() {
     assert_eq!(told.report.refused.as_ref(), Some(&refused));
     assert_eq!(told.coordinator.expect("acts").as_str(), "c1");
     assert_eq!(told.cordons.iter().map(|it| it.leaf.as_str()).collect::<Vec<_>>(), ["leaf-b"]);
-    assert_eq!(told.draining, [b.name.clone()]);
+    assert_eq!(told.draining, std::slice::from_ref(&b.name));
     assert!(told.failures.is_empty() && told.held_back.is_none());
     assert!(told.next.changes.is_empty(), "it stays where it is");
     let next = seen.explain(PartitionId(1), &wanted(4)).next;
