@@ -19,6 +19,8 @@ mod assignment;
 mod budget;
 mod config;
 mod convert;
+mod digester;
+mod digests;
 mod driver;
 mod error;
 mod feed;

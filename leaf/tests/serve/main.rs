@@ -1,6 +1,7 @@
 //! A leaf with a real log, registry and repository and the real engine, over real gRPC.
 
 mod answers;
+mod digests;
 mod failures;
 mod flaky;
 mod freshness;
