@@ -5,6 +5,8 @@
 //!                                          └─► all is read, slowly ─► registry ─► compared with the other groups
 //! ```
 //!
+//! Where they differ, the partition is made anew apart from the serving one, and each leaf judges its own by that.
+//!
 //! A digest that is missing, of a leaf that was busy or away, only makes the next common point the one that counts.
 
 use std::collections::BTreeMap;
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nautilus_engine::{Depth, Digests, EngineError};
+use nautilus_index_repository::SnapshotDraft;
 use nautilus_registry::layout::{DigestPoint, Key, PartitionDigests};
 use nautilus_registry::{Condition, Operation, RegistryError, Transaction};
 use nautilus_service::status::error_chain;
@@ -20,11 +23,14 @@ use nautilus_types::{Class, Offset, PartitionId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::digests::{self, Comparison};
+use crate::folders::{Folders, remove_if_there};
 use crate::lease::Lease;
 use crate::partition::{Database, Served};
+use crate::remake::{Remake, RemakeError};
 use crate::scrubber::share;
 use crate::shared::Shared;
 use crate::state::{Event, State};
+use crate::verdict::{Verdict, judge};
 
 /// One at a time: whoever comes while one is computed goes without.
 const REQUESTS_MAX: usize = 1;
@@ -90,6 +96,8 @@ struct Known {
     points: Vec<DigestPoint>,
     /// The last difference that was told.
     told: Option<Offset>,
+    /// The last one that was judged.
+    judged: Option<Offset>,
 }
 
 impl Digester {
@@ -126,9 +134,12 @@ impl Digester {
         }
         // Also those of before: another group may have come to the same point later.
         for served in partitions {
-            let Some(known) = known.get_mut(&served.id) else { continue };
-            match self.compare(&served, known).await {
-                Ok(()) => {}
+            let Some(of_it) = known.get_mut(&served.id) else { continue };
+            match self.compare(&served, of_it).await {
+                Ok(Some(difference)) if of_it.judged != Some(difference.offset) => {
+                    self.judge(&served, &difference, known, stop).await;
+                }
+                Ok(_) => {}
                 Err(error) => {
                     let (partition, error) = (served.id.0, error_chain(&error));
                     tracing::warn!(partition, error, "digests are not compared, trying again");
@@ -212,17 +223,23 @@ impl Digester {
         }
     }
 
-    async fn compare(&self, served: &Served, known: &mut Known) -> Result<(), RegistryError> {
+    /// Returns a difference, told once.
+    async fn compare(
+        &self,
+        served: &Served,
+        known: &mut Known,
+    ) -> Result<Option<Comparison>, RegistryError> {
         let prefix = PartitionDigests::prefix(served.id);
         let listing = self.in_time(self.shared.registry.list(&prefix)).await?;
         let all: Result<Vec<_>, _> =
             listing.entries.iter().map(|entry| PartitionDigests::decode(&entry.value)).collect();
         let found = digests::compare(&self.ours(served, known), &all?);
-        let differing = found.iter().find(|comparison| !comparison.differing.is_empty());
-        if !found.is_empty() {
+        let is_compared = !found.is_empty();
+        let differing = found.into_iter().find(|comparison| !comparison.differing.is_empty());
+        if is_compared {
             self.shared.metrics.digests_compared(served.id, differing.is_some());
         }
-        if let Some(Comparison { other, offset, differing }) = differing
+        if let Some(Comparison { other, offset, differing, .. }) = &differing
             && known.told.replace(*offset) != Some(*offset)
         {
             tracing::error!(
@@ -231,10 +248,117 @@ impl Digester {
                 offset = offset.0,
                 other_group = other.as_str(),
                 differing = differing.join(" and "),
-                "two replica groups hold different content: recover one of the replicas from the log"
+                "two replica groups hold different content: making it anew to see which is wrong"
             );
         }
-        Ok(())
+        Ok(differing)
+    }
+
+    /// Makes the partition anew up to where it differs, and takes this replica out if that refutes it.
+    async fn judge(
+        &self,
+        served: &Arc<Served>,
+        difference: &Comparison,
+        known: &mut BTreeMap<PartitionId, Known>,
+        stop: &CancellationToken,
+    ) {
+        let is_busy = &self.shared.digesting.is_busy;
+        // Feeds pass their points meanwhile; one that waits already goes first.
+        if is_busy.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let remade = self.remake(served, difference, stop).await;
+        is_busy.store(false, Ordering::Release);
+        let (partition, offset) = (served.id.0, difference.offset.0);
+        let verdict = match remade {
+            // Closed or stopping: the next common point decides.
+            Ok(None) => return,
+            Ok(Some(remade)) => judge(&difference.ours, &difference.theirs, &point(&remade)),
+            Err(error) => {
+                let error = error_chain(&error);
+                tracing::error!(partition, offset, error, "which replica is wrong cannot be told");
+                Verdict::Undecided
+            }
+        };
+        if let Some(known) = known.get_mut(&served.id) {
+            known.judged = Some(difference.offset);
+        }
+        let other_group = difference.other.as_str();
+        match verdict {
+            Verdict::OtherIsWrong => {
+                tracing::warn!(partition, offset, other_group, "the other replica is wrong");
+            }
+            Verdict::Undecided => {
+                tracing::error!(
+                    partition,
+                    offset,
+                    other_group,
+                    "neither replica was confirmed and both go on: recover one of them from the log"
+                );
+            }
+            Verdict::OursIsWrong => {
+                tracing::error!(
+                    partition,
+                    offset,
+                    other_group,
+                    "this replica is wrong: taken out, going on with what was made anew"
+                );
+                // They were said of the files that go.
+                known.remove(&served.id);
+                self.shared.metrics.refuted();
+                served.step(self.shared.clock.now(), Event::Refuted);
+                self.withdraw_snapshots(served, difference.agreed).await;
+                return;
+            }
+        }
+        self.remove_remade(served).await;
+    }
+
+    async fn remake(
+        &self,
+        served: &Arc<Served>,
+        difference: &Comparison,
+        stop: &CancellationToken,
+    ) -> Result<Option<Digests>, RemakeError> {
+        let Some(database) = served.database() else { return Ok(None) };
+        let skipped = self.shared.digest_pool.run(move || database.skipped(usize::MAX)).await??;
+        let (shared, served) = (Arc::clone(&self.shared), Arc::clone(served));
+        let (agreed, until) = (difference.agreed, difference.offset);
+        Remake { shared, served, agreed, until, skipped }.run(stop).await
+    }
+
+    /// Those this group published after the groups last agreed hold what is wrong, and another leaf would recover from
+    /// them. It was just shown that the log makes the partition without them.
+    async fn withdraw_snapshots(&self, served: &Served, agreed: Offset) {
+        let ours = format!("{}/", self.shared.config.replica_group);
+        let is_wrong =
+            |draft: &SnapshotDraft| draft.next_offset > agreed && draft.uploader.starts_with(&ours);
+        match self.shared.snapshots.withdraw(served.id, is_wrong).await {
+            Ok(withdrawn) => {
+                for name in withdrawn {
+                    tracing::warn!(partition = served.id.0, %name, "a wrong snapshot is withdrawn");
+                }
+            }
+            Err(error) => {
+                let (partition, error) = (served.id.0, error_chain(&error));
+                tracing::error!(
+                    partition,
+                    agreed = agreed.0,
+                    error,
+                    "wrong snapshots stay: remove those this group published above that offset"
+                );
+            }
+        }
+    }
+
+    async fn remove_remade(&self, served: &Served) {
+        let dir = Folders::new(&self.shared.config.data_dir, served.id).remade();
+        match self.shared.digest_pool.run(move || remove_if_there(&dir)).await {
+            Ok(Ok(())) => {}
+            // The next one, or the next start, removes it.
+            Ok(Err(error)) => tracing::warn!(error = error_chain(&error), "a folder stays"),
+            Err(error) => tracing::warn!(error = error_chain(&error), "a folder stays"),
+        }
     }
 
     async fn in_time<T>(

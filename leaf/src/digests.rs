@@ -3,6 +3,8 @@
 use nautilus_registry::layout::{DIGEST_POINTS_MAX, DigestPoint, GroupName, PartitionDigests};
 use nautilus_types::{Offset, PartitionId};
 
+use crate::verdict::agreed;
+
 /// Partitions take their turns within an interval.
 const PHASES: u32 = 64;
 
@@ -45,6 +47,10 @@ pub(crate) fn add(points: &mut Vec<DigestPoint>, point: DigestPoint) {
 pub(crate) struct Comparison {
     pub(crate) other: GroupName,
     pub(crate) offset: Offset,
+    pub(crate) ours: DigestPoint,
+    pub(crate) theirs: DigestPoint,
+    /// Where both held the same before; 0 = nowhere that is known.
+    pub(crate) agreed: Offset,
     /// What they disagree about: documents, postings, or both; empty = they agree.
     pub(crate) differing: Vec<&'static str>,
 }
@@ -58,15 +64,24 @@ pub(crate) fn compare(ours: &PartitionDigests, all: &[PartitionDigests]) -> Vec<
 fn compare_with(ours: &PartitionDigests, other: &PartitionDigests) -> Option<Comparison> {
     let at = |offset| other.points.iter().find(|point| point.next_offset == offset);
     let common = ours.points.iter().rev().find_map(|our| Some((our, at(our.next_offset)?)));
-    let (our, their) = common?;
+    let (ours_there, theirs) = common?;
     let mut differing = Vec::new();
-    if our.documents != their.documents {
+    if ours_there.documents != theirs.documents {
         differing.push("documents");
     }
-    if our.analyzer_version == their.analyzer_version && our.postings != their.postings {
+    let is_comparable = ours_there.analyzer_version == theirs.analyzer_version;
+    if is_comparable && ours_there.postings != theirs.postings {
         differing.push("postings");
     }
-    Some(Comparison { other: other.group.clone(), offset: our.next_offset, differing })
+    let offset = ours_there.next_offset;
+    Some(Comparison {
+        other: other.group.clone(),
+        offset,
+        ours: *ours_there,
+        theirs: *theirs,
+        agreed: agreed(&ours.points, other, offset),
+        differing,
+    })
 }
 
 #[cfg(test)]

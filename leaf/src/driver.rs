@@ -198,6 +198,15 @@ fn deal_with(folders: &Folders, folder: Folder) -> std::io::Result<()> {
             );
             Ok(())
         }
+        Folder::Exchange => {
+            let aside = folders.exchange(&existing)?;
+            tracing::warn!(
+                folder = %existing.display(),
+                aside = %aside.display(),
+                "files were refuted: set aside, going on with those made anew from the log"
+            );
+            Ok(())
+        }
     }
 }
 

@@ -38,6 +38,7 @@ mod progress;
 mod pulse;
 mod record;
 mod recovery;
+mod remake;
 mod request;
 mod sampler;
 mod scrubber;
@@ -45,6 +46,7 @@ mod shared;
 mod snapshotter;
 mod state;
 mod status;
+mod verdict;
 mod watch;
 mod work;
 

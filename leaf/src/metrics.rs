@@ -127,6 +127,7 @@ pub struct LeafMetrics {
     scrubbed_at: Family<PartitionLabels, Seconds>,
     scrub_damage: Family<LeafLabels, Counter>,
     digest_mismatch: Family<PartitionLabels, Gauge>,
+    refuted: Family<LeafLabels, Counter>,
 }
 
 /// The counters of one partition that are too hot to look up each time.
@@ -182,6 +183,7 @@ impl LeafMetrics {
             scrubbed_at: Family::default(),
             scrub_damage: Family::default(),
             digest_mismatch: Family::default(),
+            refuted: Family::default(),
         }
     }
 
@@ -259,6 +261,11 @@ impl LeafMetrics {
             "1 where another replica group holds different content at the same offset",
             self.digest_mismatch.clone(),
         );
+        r.register(
+            "leaf_refuted",
+            "Partitions taken out because making them anew from the log gave something else",
+            self.refuted.clone(),
+        );
     }
 
     fn leaf(&self) -> LeafLabels {
@@ -293,6 +300,10 @@ impl LeafMetrics {
 
     pub(crate) fn digests_compared(&self, partition: PartitionId, is_mismatch: bool) {
         self.digest_mismatch.get_or_create(&self.labels(partition)).set(i64::from(is_mismatch));
+    }
+
+    pub(crate) fn refuted(&self) {
+        self.refuted.get_or_create(&self.leaf()).inc();
     }
 
     pub(crate) fn scrub_found_damage(&self) {
