@@ -127,7 +127,8 @@ impl Digester {
         stop: &CancellationToken,
     ) {
         let partitions = self.shared.partitions.all();
-        known.retain(|id, _| partitions.iter().any(|served| served.id == *id));
+        // What was said of files that went, or are going, says nothing of those that come.
+        known.retain(|id, _| partitions.iter().any(|it| it.id == *id && it.state().answers()));
         if let Some(request) = request {
             self.compute(request, known, stop).await;
             self.shared.digesting.is_busy.store(false, Ordering::Release);
@@ -135,7 +136,8 @@ impl Digester {
         // Also those of before: another group may have come to the same point later.
         for served in partitions {
             let Some(of_it) = known.get_mut(&served.id) else { continue };
-            match self.compare(&served, of_it).await {
+            let compared = self.compare(&served, of_it).await;
+            match compared {
                 Ok(Some(difference)) if of_it.judged != Some(difference.offset) => {
                     self.judge(&served, &difference, known, stop).await;
                 }
@@ -296,6 +298,8 @@ impl Digester {
                     "neither replica was confirmed and both go on: recover one of them from the log"
                 );
             }
+            // Closed since: nobody serves it here any more.
+            Verdict::OursIsWrong if served.state() != State::Serving => {}
             Verdict::OursIsWrong => {
                 tracing::error!(
                     partition,
@@ -353,6 +357,9 @@ impl Digester {
 
     async fn remove_remade(&self, served: &Served) {
         let dir = Folders::new(&self.shared.config.data_dir, served.id).remade();
+        if let Err(error) = self.shared.snapshots.discard_download(&dir).await {
+            tracing::warn!(error = error_chain(&error), "what was downloaded stays");
+        }
         match self.shared.digest_pool.run(move || remove_if_there(&dir)).await {
             Ok(Ok(())) => {}
             // The next one, or the next start, removes it.

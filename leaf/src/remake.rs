@@ -14,6 +14,7 @@ use nautilus_index_repository::RepositoryError;
 use nautilus_mutation_log::{LogError, Record, Watermarks};
 use nautilus_service::{CancellationToken, PoolError};
 use nautilus_types::Offset;
+use tokio::runtime::Handle;
 
 use crate::applier::{Applier, ApplyError, FlushRule, Turned};
 use crate::convert::attributes_of;
@@ -80,23 +81,40 @@ impl Remake {
         removed.map_err(RemakeError::Folder)?;
         let ask = || self.shared.log.watermarks(self.served.id);
         let Some(marks) = until_answered(&self.served, stop, ask).await? else { return Ok(None) };
-        self.build_on(&dir, marks).await?;
+        self.build_on(&dir, marks, stop).await?;
         let applier = self.open(&dir, marks).await?;
         let Some((database, applier)) = self.replay(applier, stop).await? else { return Ok(None) };
         let digests = self.digest(database, applier, stop).await?;
         Ok(digests)
     }
 
-    /// The newest snapshot that both groups held, where there is one.
-    async fn build_on(&self, dir: &Path, marks: Watermarks) -> Result<(), RemakeError> {
+    /// The newest snapshot that both groups held, where there is one. Downloaded on the pool: hashing holds up no request.
+    async fn build_on(
+        &self,
+        dir: &Path,
+        marks: Watermarks,
+        stop: &CancellationToken,
+    ) -> Result<(), RemakeError> {
         if self.agreed == Offset(0) {
             return Ok(());
         }
         let wanted =
             wanted(&self.shared, self.served.id, Watermarks { high: self.agreed, ..marks });
-        let snapshots = &self.shared.snapshots;
-        snapshots.restore(self.served.id, &wanted, dir, &|_, _| {}).await?;
-        Ok(())
+        let (snapshots, partition) = (self.shared.snapshots.clone(), self.served.id);
+        let (runtime, dir, stop) = (Handle::current(), dir.to_owned(), stop.clone());
+        let job = move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    // The folder is removed when the leaf starts again.
+                    () = stop.cancelled() => Ok(()),
+                    found = snapshots.restore(partition, &wanted, &dir, &|_, _| {}) => {
+                        found.map(|_| ())
+                    }
+                }
+            })
+        };
+        Ok(self.shared.digest_pool.run(job).await??)
     }
 
     async fn open(
