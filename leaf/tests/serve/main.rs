@@ -2,6 +2,7 @@
 
 mod answers;
 mod digests;
+mod disk;
 mod failures;
 mod flaky;
 mod freshness;
