@@ -143,6 +143,13 @@ impl Leaf {
         self.workload.now()
     }
 
+    /// Whether it has a lease that it knows not to be gone, so that the coordinator knows of it. A registry that is away
+    /// changes nothing.
+    #[must_use]
+    pub fn is_registered(&self) -> bool {
+        self.lease.watch().borrow().is_some()
+    }
+
     /// Starts everything in `tasks`: the leaf registers as reachable at `address`, such as
     /// `http://127.0.0.1:7301`, and serves what the registry assigns to it. When the group stops, it gives its
     /// lease back and puts on disk what was applied.
