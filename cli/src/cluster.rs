@@ -253,10 +253,11 @@ impl Cluster {
             .plaintext_beyond_loopback(true)
             .bind(self.settings.listen)
             .await?;
-        let registry = Arc::new(self.registry(&merger, &builder));
+        let registry = self.registry(&merger, &builder);
         let ready = Arc::clone(&self.root);
         let readiness = Arc::new(move || is_served_by(&ready, 1));
-        let admin = AdminHttp::bind(self.settings.admin_listen, registry, readiness).await?;
+        let admin = AdminHttp::bind(self.settings.admin_listen).await?;
+        admin.shown().show(registry, readiness);
         self.address = server.local_addr();
         self.admin_address = admin.local_addr();
         self.public.spawn("index-builder", |stop| async move { builder.run(stop).await });

@@ -126,18 +126,28 @@ async fn serve(global: &Global, role: Role, config: &ProcessConfig) -> anyhow::R
     nautilus_service::tls::register(&mut registry);
     let clock = Clock::system();
     let name = role.name();
-    // Services that are away hold a start up; a signal ends that too.
-    let started = tokio::select! {
-        () = stopped.cancelled() => return Ok(()),
-        started = roles::start(role, config, clock, &mut registry) => started,
-    };
-    let mut running = started.with_context(|| format!("start the {name}"))?;
-    let admin_address = config.server.admin_listen_address;
-    let readiness = Arc::clone(&running.readiness);
-    let admin = AdminHttp::bind(admin_address, Arc::new(registry), readiness).await?;
-    announce(global, name, running.address, admin.local_addr())?;
+    // Probes get an answer, and metrics a port, while the process waits for the services it stands on.
+    let admin = AdminHttp::bind(config.server.admin_listen_address).await?;
+    let (admin_address, shown) = (admin.local_addr(), admin.shown());
     let mut admin_tasks = TaskGroup::new(&CancellationToken::new());
     admin_tasks.spawn("admin-http", |stop| admin.serve(stop));
+    // Services that are away hold a start up; a signal ends that too.
+    let started = tokio::select! {
+        () = stopped.cancelled() => None,
+        started = roles::start(role, config, clock, &mut registry) => Some(started),
+    };
+    let mut running = match started {
+        Some(Ok(running)) => running,
+        ended => {
+            admin_tasks.drain(ADMIN_DRAIN).await.log_laggards();
+            return match ended {
+                Some(Err(error)) => Err(error.context(format!("start the {name}"))),
+                Some(Ok(_)) | None => Ok(()),
+            };
+        }
+    };
+    shown.show(registry, Arc::clone(&running.readiness));
+    announce(global, name, running.address, admin_address)?;
     running.parts.push((admin_tasks, ADMIN_DRAIN));
 
     let parts = running.parts.iter_mut().map(|(tasks, _)| Box::pin(tasks.wait_or_signal()));

@@ -306,14 +306,16 @@ impl Leaf {
         Ok(Ready { served, database })
     }
 
-    /// Stored bytes that make no sense take the partition out of service: what else they spoil is not known.
+    /// Stored bytes that make no sense, or that the disk cannot read, take the partition out of service: what else they
+    /// spoil is not known.
     fn noting_damage<T>(
         &self,
         served: &Served,
         result: Result<T, LeafError>,
     ) -> Result<T, LeafError> {
         if let Err(error) = &result
-            && error.class() == Class::Corrupt
+            && (error.class() == Class::Corrupt
+                || matches!(error, LeafError::Engine(error) if error.is_disk_error()))
         {
             let reason = error_chain(error);
             let partition = served.id.0;

@@ -11,10 +11,11 @@ use nautilus_service::threads::panic_message;
 use nautilus_service::{CancellationToken, Clock};
 use nautilus_types::{Class, Offset};
 
+use crate::digests::Points;
 use crate::metrics::PartitionMetrics;
 use crate::partition::Served;
 use crate::record::{Decoded, Decoder, RecordError};
-use crate::state::Event;
+use crate::state::{Event, State};
 
 /// How long one partition may keep a worker while others wait: well below what a search notices.
 const TURN: Duration = Duration::from_millis(20);
@@ -61,6 +62,8 @@ pub(crate) struct Poison {
 pub(crate) enum Turned {
     /// Out of records or of time, or told to stop.
     Ended,
+    /// What the partition holds now is to be compared with the other groups.
+    AtPoint,
     /// The first record left is poison.
     Stuck(Poison),
 }
@@ -102,6 +105,7 @@ pub(crate) struct Applier {
     flush: FlushRule,
     unflushed: Unflushed,
     metrics: PartitionMetrics,
+    points: Points,
     apply: Apply,
 }
 
@@ -115,7 +119,13 @@ impl Applier {
         metrics: PartitionMetrics,
     ) -> Self {
         let unflushed = Unflushed { records: 0, since: clock.now() };
-        Self { served, writer, decoder, clock, flush, unflushed, metrics, apply: Writer::apply }
+        let (points, apply) = (Points::new(0, served.id), Writer::apply as Apply);
+        Self { served, writer, decoder, clock, flush, unflushed, metrics, points, apply }
+    }
+
+    /// Stops at the points of this interval of the log's time.
+    pub(crate) fn stopping_at(self, interval_ms: u64) -> Self {
+        Self { points: Points::new(interval_ms, self.served.id), ..self }
     }
 
     /// Applies with something else than the writer.
@@ -150,6 +160,11 @@ impl Applier {
         let mut turned = Turned::Ended;
         while let Some(record) = records.front() {
             self.served.note_waiting(Some(record.appended_at_unix_ms));
+            let begins = self.points.begins(record.appended_at_unix_ms);
+            if begins && self.served.state() == State::Serving {
+                turned = Turned::AtPoint;
+                break;
+            }
             if let Applied::Poison(reason) = self.apply(record)? {
                 turned = Turned::Stuck(Poison { offset: record.offset, reason });
                 break;

@@ -57,8 +57,10 @@ pub struct RawConfig {
     pub snapshot_records: u64,
     /// How often every block of a serving partition is read and its rows checked against each other; 0 = never.
     pub scrub_interval: HumanDuration,
-    /// How much of a partition is read in a second for that.
+    /// How much of a partition is read in a second for that, and for digests.
     pub scrub_rate: ByteSize,
+    /// How often what a partition holds is compared with the other replica groups, by the log's time; 0 = never.
+    pub digest_interval: HumanDuration,
 }
 
 impl Default for RawConfig {
@@ -89,6 +91,7 @@ impl Default for RawConfig {
             scrub_interval: HumanDuration(Duration::from_secs(7 * 24 * 3_600)),
             // A tenth of what a slow disk reads, and of a core to analyse it.
             scrub_rate: ByteSize(4 << 20),
+            digest_interval: HumanDuration(Duration::from_secs(24 * 3_600)),
         }
     }
 }
@@ -138,6 +141,8 @@ pub struct Config {
     pub scrub_interval: Duration,
     /// How fast.
     pub scrub_bytes_per_second: u64,
+    /// How often replica groups are compared, in milliseconds of the log's time; 0 = never.
+    pub digest_interval_ms: u64,
 }
 
 impl RawConfig {
@@ -209,6 +214,8 @@ impl RawConfig {
             snapshot_records: self.snapshot_records,
             scrub_interval: self.scrub_interval.0,
             scrub_bytes_per_second: self.scrub_rate.0,
+            digest_interval_ms: u64::try_from(self.digest_interval.0.as_millis())
+                .unwrap_or(u64::MAX),
         })
     }
 }

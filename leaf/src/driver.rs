@@ -151,6 +151,7 @@ impl Driver {
             pool: Arc::clone(&self.shared.apply_pool),
             clock: self.shared.clock.clone(),
             metrics: self.shared.metrics.clone(),
+            digesting: self.shared.digesting.clone(),
         };
         self.begin_work(stop.clone(), feed.run(applier, stop).boxed());
     }
@@ -194,6 +195,15 @@ fn deal_with(folders: &Folders, folder: Folder) -> std::io::Result<()> {
                 folder = %existing.display(),
                 aside = %aside.display(),
                 "files are damaged: set aside, recovering from snapshot and log"
+            );
+            Ok(())
+        }
+        Folder::Exchange => {
+            let aside = folders.exchange(&existing)?;
+            tracing::warn!(
+                folder = %existing.display(),
+                aside = %aside.display(),
+                "files were refuted: set aside, going on with those made anew from the log"
             );
             Ok(())
         }
@@ -263,7 +273,8 @@ impl Opening {
                 records: self.shared.config.flush_records,
             },
             self.shared.metrics.partition(self.served.id),
-        );
+        )
+        .stopping_at(self.shared.config.digest_interval_ms);
         *self.applier.lock().unwrap_or_else(PoisonError::into_inner) = Some(applier);
         self.served.set_database(database).await;
         Ok(Some(Event::Opened { next, log_low: marks.low, log_high: marks.high }))

@@ -17,6 +17,7 @@ use nautilus_service::{CancellationToken, Clock, WorkerPool};
 use nautilus_types::{Class, Offset};
 
 use crate::applier::{Applier, ApplyError, Poison, Turned};
+use crate::digester::Digesting;
 use crate::metrics::{LeafMetrics, Phase};
 use crate::partition::Served;
 use crate::poison::Failures;
@@ -35,6 +36,7 @@ pub(crate) struct Feed {
     pub(crate) pool: Arc<WorkerPool>,
     pub(crate) clock: Clock,
     pub(crate) metrics: LeafMetrics,
+    pub(crate) digesting: Digesting,
 }
 
 /// Why feeding ended before it was told to.
@@ -124,17 +126,23 @@ impl Feed {
         }
         let mut waiting = VecDeque::from(records);
         while !waiting.is_empty() && !stop.is_cancelled() {
-            let stop = stop.clone();
+            let stop_turn = stop.clone();
             let mut turns = std::mem::take(&mut waiting);
             let turned;
             (applier, (waiting, turned)) = self
                 .on_worker_with(applier, move |applier| {
-                    let turned = applier.turn(&mut turns, &stop)?;
+                    let turned = applier.turn(&mut turns, &stop_turn)?;
                     Ok((turns, turned))
                 })
                 .await?;
-            if let Turned::Stuck(poison) = turned {
-                return Ok((applier, Some(poison)));
+            match turned {
+                Turned::Ended => {}
+                Turned::AtPoint => tokio::select! {
+                    biased;
+                    () = stop.cancelled() => {}
+                    () = self.digesting.digest(&self.served) => {}
+                },
+                Turned::Stuck(poison) => return Ok((applier, Some(poison))),
             }
         }
         Ok((applier, None))

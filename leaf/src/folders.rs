@@ -5,6 +5,7 @@
 //! p0003-e9.downloading a snapshot on its way
 //! p0003-e7.snapshot    a checkpoint on its way out
 //! p0003-e7.scrub       a checkpoint that is being read to its last block
+//! p0003.remade         made anew from the log, to see which of two replicas is right
 //! p0003-e7.removing    being deleted: no longer there for anybody
 //! p0003.damaged        set aside for a person; one is kept
 //! ```
@@ -18,7 +19,8 @@ use std::path::{Path, PathBuf};
 use nautilus_types::{Epoch, PartitionId};
 
 /// Suffixes of what is left of work that was cut short.
-const LEFTOVERS: [&str; 4] = [".downloading", ".snapshot", ".scrub", ".removing"];
+const LEFTOVERS: [&str; 5] = [".downloading", ".snapshot", ".scrub", REMADE, ".removing"];
+const REMADE: &str = ".remade";
 
 /// The folders of one partition under the leaf's.
 #[derive(Debug, Clone)]
@@ -45,6 +47,18 @@ impl Folders {
     /// Where a checkpoint is made to be read through.
     pub(crate) fn scrub(&self, epoch: Epoch) -> PathBuf {
         with_suffix(&self.fresh(epoch), ".scrub")
+    }
+
+    /// Where it is made anew, to be compared.
+    pub(crate) fn remade(&self) -> PathBuf {
+        self.root.join(format!("p{:04}{REMADE}", self.partition.0))
+    }
+
+    /// Puts what was made anew in the place of `folder`, which is set aside. Cut short anywhere, the database finishes it
+    /// when it is opened: a half of an exchange that is whole goes before the other.
+    pub(crate) fn exchange(&self, folder: &Path) -> io::Result<PathBuf> {
+        std::fs::rename(self.remade(), with_suffix(folder, ".rebuilt"))?;
+        self.set_aside(folder)
     }
 
     /// The folder to go on with: the one of the highest epoch.
@@ -90,6 +104,8 @@ impl Folders {
 pub(crate) fn remove_leftovers(root: &Path) -> io::Result<()> {
     for name in names(root)? {
         let base = LEFTOVERS.iter().find_map(|suffix| name.strip_suffix(suffix));
+        // A snapshot may have been on its way to what was being made anew.
+        let base = base.map(|base| base.strip_suffix(REMADE).unwrap_or(base));
         if base.and_then(parse).is_some() {
             std::fs::remove_dir_all(root.join(name))?;
         }
@@ -147,6 +163,9 @@ mod tests {
         for name in ["p0003", "p0003.damaged", "p0003-e12.downloading", "p0003-e13.removing"] {
             make(name);
         }
+        for name in ["p0003.remade", "p0003.remade.downloading"] {
+            make(name);
+        }
         for name in ["p0004-e99", "p00035-e99", "p0003-e77.rebuild", "lost+found", "p0003-ex"] {
             make(name);
         }
@@ -159,12 +178,27 @@ mod tests {
         assert_eq!(existing(), folders.fresh(Epoch(11)));
 
         remove_leftovers(root.path()).expect("removed");
-        for name in ["p0003-e12.downloading", "p0003-e13.removing"] {
+        let cut_short = ["p0003-e12.downloading", "p0003-e13.removing"];
+        for name in cut_short.into_iter().chain(["p0003.remade", "p0003.remade.downloading"]) {
             assert!(!root.path().join(name).exists(), "{name}");
         }
         for name in ["p0003", "p0003-e10", "p0004-e99", "lost+found", "p0003.damaged"] {
             assert!(root.path().join(name).exists(), "{name}");
         }
+    }
+
+    #[test]
+    fn an_exchange_leaves_the_new_half_and_the_old_aside() {
+        let root = tempfile::tempdir().expect("temporary folder");
+        let folders = Folders::new(root.path(), PartitionId(3));
+        let folder = folders.fresh(Epoch(4));
+        std::fs::create_dir(&folder).expect("made");
+        assert!(folders.exchange(&folder).is_err(), "nothing was made anew");
+        assert!(folder.exists());
+        std::fs::create_dir(folders.remade()).expect("made");
+        let aside = folders.exchange(&folder).expect("exchanged");
+        assert!(aside.exists() && !folder.exists() && !folders.remade().exists());
+        assert_eq!(folders.existing().expect("readable"), Some(folder));
     }
 
     #[test]

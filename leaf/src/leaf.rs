@@ -1,7 +1,7 @@
 //! The leaf as a whole: what it is made of, what it starts, where it listens.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nautilus_engine::Resources;
@@ -16,9 +16,10 @@ use nautilus_service::server::{
 use nautilus_service::worker_pool::PoolSettings;
 use nautilus_service::{CancellationToken, Clock, Deadline, TaskGroup, WorkerPool};
 use nautilus_types::Offset;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use crate::announcer::Announcer;
+use crate::digester::{Digester, Digesting, Request};
 use crate::lease::{Keeper, Lease};
 use crate::metrics::LeafMetrics;
 use crate::partition::Served;
@@ -55,6 +56,8 @@ pub struct Leaf {
     /// Streams of status open at once.
     pub(crate) watchers: Arc<Semaphore>,
     stop: OnceLock<CancellationToken>,
+    /// Until the digester runs.
+    digest_requests: Mutex<Option<mpsc::Receiver<Request>>>,
     /// Larger for each start.
     start: u64,
 }
@@ -85,6 +88,7 @@ impl Leaf {
         // Every partition has at most one turn waiting, and one piece of work on its files.
         let partitions = usize::try_from(in_map).unwrap_or(usize::MAX).saturating_add(SPARE_TURNS);
         let pulses = Pulses::new();
+        let (digesting, digest_requests) = Digesting::new();
         let metrics = LeafMetrics::new(config.replica_group.as_str(), config.name.as_str());
         Ok(Self {
             lease: Lease::new(config.lease_ttl, config.lease_margin),
@@ -93,6 +97,7 @@ impl Leaf {
             workload: Workload::new(pulses.load.clone()),
             watchers: Arc::new(Semaphore::new(STATUS_STREAMS_MAX)),
             stop: OnceLock::new(),
+            digest_requests: Mutex::new(Some(digest_requests)),
             start: clock.unix_ms(),
             verifier,
             shared: Arc::new(Shared {
@@ -100,6 +105,8 @@ impl Leaf {
                 apply_pool: Arc::new(pool("apply", config.apply_threads, partitions)?),
                 disk_pool: pool("disk", DISK_THREADS, partitions)?,
                 scrub_pool: pool("scrub", SCRUB_THREADS, SCRUB_THREADS)?,
+                digest_pool: pool("digest", SCRUB_THREADS, SCRUB_THREADS)?,
+                digesting,
                 partitions: Partitions::default(),
                 config,
                 log,
@@ -134,6 +141,13 @@ impl Leaf {
     #[must_use]
     pub fn work(&self) -> Work {
         self.workload.now()
+    }
+
+    /// Whether it has a lease that it knows not to be gone, so that the coordinator knows of it. A registry that is away
+    /// changes nothing.
+    #[must_use]
+    pub fn is_registered(&self) -> bool {
+        self.lease.watch().borrow().is_some()
     }
 
     /// Starts everything in `tasks`: the leaf registers as reachable at `address`, such as
@@ -174,6 +188,12 @@ impl Leaf {
         tasks.spawn("leaf-snapshots", |stop| snapshotter.run(stop));
         let scrubber = Scrubber { shared: Arc::clone(&self.shared) };
         tasks.spawn("leaf-scrub", |stop| scrubber.run(stop));
+        let requests = self.digest_requests.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(requests) = requests {
+            let (shared, lease) = (Arc::clone(&self.shared), self.lease.clone());
+            let digester = Digester { shared, lease, requests };
+            tasks.spawn("leaf-digests", |stop| digester.run(stop));
+        }
         let sampler = Sampler {
             shared: Arc::clone(&self.shared),
             lease: self.lease.clone(),

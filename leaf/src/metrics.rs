@@ -126,6 +126,8 @@ pub struct LeafMetrics {
     skipped_records: Family<PartitionLabels, Counter>,
     scrubbed_at: Family<PartitionLabels, Seconds>,
     scrub_damage: Family<LeafLabels, Counter>,
+    digest_mismatch: Family<PartitionLabels, Gauge>,
+    refuted: Family<LeafLabels, Counter>,
 }
 
 /// The counters of one partition that are too hot to look up each time.
@@ -180,6 +182,8 @@ impl LeafMetrics {
             skipped_records: Family::default(),
             scrubbed_at: Family::default(),
             scrub_damage: Family::default(),
+            digest_mismatch: Family::default(),
+            refuted: Family::default(),
         }
     }
 
@@ -252,6 +256,16 @@ impl LeafMetrics {
             "Partitions found damaged by reading them through",
             self.scrub_damage.clone(),
         );
+        r.register(
+            "leaf_digest_mismatch",
+            "1 where another replica group holds different content at the same offset",
+            self.digest_mismatch.clone(),
+        );
+        r.register(
+            "leaf_refuted",
+            "Partitions taken out because making them anew from the log gave something else",
+            self.refuted.clone(),
+        );
     }
 
     fn leaf(&self) -> LeafLabels {
@@ -282,6 +296,14 @@ impl LeafMetrics {
 
     pub(crate) fn scrubbed(&self, partition: PartitionId, now_unix_ms: u64) {
         self.scrubbed_at.get_or_create(&self.labels(partition)).set(seconds(now_unix_ms));
+    }
+
+    pub(crate) fn digests_compared(&self, partition: PartitionId, is_mismatch: bool) {
+        self.digest_mismatch.get_or_create(&self.labels(partition)).set(i64::from(is_mismatch));
+    }
+
+    pub(crate) fn refuted(&self) {
+        self.refuted.get_or_create(&self.leaf()).inc();
     }
 
     pub(crate) fn scrub_found_damage(&self) {
@@ -357,6 +379,7 @@ impl LeafMetrics {
         self.poison_failures.remove(&labels);
         self.skipped_records.remove(&labels);
         self.scrubbed_at.remove(&labels);
+        self.digest_mismatch.remove(&labels);
         self.state.remove(&self.in_state(partition, state));
     }
 }

@@ -63,7 +63,10 @@ impl RecoveryError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::Log(error) => error.class() == Class::Unavailable,
-            Self::Repository(error) => error.class() == Class::Unavailable,
+            // Rights are given back, and credentials renewed, while the partition waits.
+            Self::Repository(error) => {
+                matches!(error.class(), Class::Unavailable | Class::Denied)
+            }
             Self::Pool(_) | Self::Folder(_) | Self::AboveLog { .. } | Self::OtherLog { .. } => {
                 false
             }
@@ -95,6 +98,7 @@ impl Recovery {
                 && marks.low == Offset(0)
             {
                 tracing::warn!(partition, "the repository stays away, applying the whole log");
+                self.discard_download().await;
                 let event = Event::NoSnapshot { log_low: marks.low };
                 return self.served.step(self.shared.clock.now(), event);
             }
@@ -103,6 +107,15 @@ impl Recovery {
                 () = tokio::time::sleep(pause) => {}
             }
             pause = (pause * 2).min(RETRY_MAX);
+        }
+    }
+
+    /// What was fetched so far is of no use once the folder is made from the log.
+    async fn discard_download(&self) {
+        let into = self.folders.fresh(self.served.epoch());
+        if let Err(error) = self.shared.snapshots.discard_download(&into).await {
+            let (partition, error) = (self.served.id.0, error_chain(&error));
+            tracing::warn!(partition, error, "what was downloaded stays");
         }
     }
 

@@ -159,7 +159,7 @@ fn read_through(
 }
 
 /// How long `bytes` may take at this rate.
-fn share(bytes: u64, bytes_per_second: u64) -> Duration {
+pub(crate) fn share(bytes: u64, bytes_per_second: u64) -> Duration {
     let micros = bytes.saturating_mul(1_000_000) / bytes_per_second.max(1);
     Duration::from_micros(micros).min(SLEEP_MAX)
 }

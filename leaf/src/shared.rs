@@ -10,6 +10,7 @@ use nautilus_service::{Clock, WorkerPool};
 use nautilus_types::PartitionId;
 
 use crate::Config;
+use crate::digester::Digesting;
 use crate::metrics::LeafMetrics;
 use crate::partitions::Partitions;
 use crate::pulse::Pulses;
@@ -30,6 +31,9 @@ pub(crate) struct Shared {
     pub(crate) disk_pool: WorkerPool,
     /// Reads partitions through, slowly; apart from the others, who are waited for.
     pub(crate) scrub_pool: WorkerPool,
+    /// Reads partitions for their digests, slowly.
+    pub(crate) digest_pool: WorkerPool,
+    pub(crate) digesting: Digesting,
     pub(crate) metrics: LeafMetrics,
 }
 

@@ -50,6 +50,8 @@ pub enum Folder {
     Remove,
     /// It is renamed, for a person to look at.
     SetAside,
+    /// The one that was made anew beside it takes its place; it is set aside.
+    Exchange,
 }
 
 /// Where a partition is in its life.
@@ -133,6 +135,8 @@ pub enum Event {
         /// Which, and where that stands.
         reason: String,
     },
+    /// What was made anew from the log holds something else than its files, and what the other group holds.
+    Refuted,
     /// It cannot go on.
     Broke {
         /// Why.
@@ -230,6 +234,7 @@ impl Life {
             Event::Applied { next } => self.applied(next),
             Event::Damaged { reason } => self.damaged(now, reason),
             Event::Overruled { .. } => self.overruled(),
+            Event::Refuted => self.refuted(),
             Event::Broke { reason } => self.broke(reason),
             Event::Tick => self.tick(now),
             Event::Closed { has_folder } => self.closed(has_folder),
@@ -376,6 +381,15 @@ impl Life {
             State::Draining { .. } => self.close(Next::Gone, Folder::Remove),
             State::Idle | State::Downloading | State::Closing { .. } => Vec::new(),
             State::Failed { .. } | State::Gone => Vec::new(),
+        }
+    }
+
+    /// Only where it serves: anything else has other files coming, or none.
+    fn refuted(&mut self) -> Vec<Action> {
+        if self.state == State::Serving {
+            self.close(Next::Restart, Folder::Exchange)
+        } else {
+            Vec::new()
         }
     }
 

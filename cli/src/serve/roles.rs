@@ -77,7 +77,7 @@ async fn leaf(
     Ok(Running {
         address: Some(address),
         parts: vec![(leaf_tasks, LEAF_DRAIN)],
-        readiness: Arc::new(|| true),
+        readiness: Arc::new(move || leaf.is_registered()),
         opened,
     })
 }

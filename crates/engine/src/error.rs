@@ -105,6 +105,15 @@ impl EngineError {
         }
     }
 
+    /// Whether the disk reports an error of its own, such as a sector that cannot be read. RocksDB tells it from a lack of
+    /// file descriptors, which passes by itself, by the system's words only.
+    #[must_use]
+    pub fn is_disk_error(&self) -> bool {
+        let Self::Storage { source, .. } = self else { return false };
+        source.kind() == rocksdb::ErrorKind::IOError
+            && source.as_ref().contains("Input/output error")
+    }
+
     pub(crate) fn read(source: rocksdb::Error) -> Self {
         Self::Storage { operation: "read", source }
     }

@@ -22,6 +22,8 @@ pub struct FaultPlan {
     pub write_fails_at: Option<(u64, Moment)>,
     /// Reads, heads and listings of 1,000 refused with [`RepositoryError::Unavailable`].
     pub read_refused_per_mille: u32,
+    /// Whether what is refused is refused with [`RepositoryError::Denied`] instead.
+    pub are_refusals_denials: bool,
     /// Reads of 1,000 that lack their last bytes, all of them at worst.
     pub read_truncated_per_mille: u32,
     /// Reads of 1,000 with one bit flipped.
@@ -43,6 +45,7 @@ pub struct Faulty {
     inner: Arc<dyn IndexRepository>,
     plan: FaultPlan,
     writes: AtomicU64,
+    reads: AtomicU64,
     /// State of SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
     draws: Mutex<u64>,
     is_active: AtomicBool,
@@ -53,7 +56,8 @@ impl Faulty {
     #[must_use]
     pub fn new(inner: Arc<dyn IndexRepository>, plan: FaultPlan) -> Self {
         let draws = Mutex::new(plan.seed);
-        Self { inner, plan, writes: AtomicU64::new(0), draws, is_active: AtomicBool::new(true) }
+        let (writes, reads) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { inner, plan, writes, reads, draws, is_active: AtomicBool::new(true) }
     }
 
     /// Whether faults happen by chance, as they do from the start. While they do not, they are drawn all
@@ -66,6 +70,12 @@ impl Faulty {
     #[must_use]
     pub fn writes(&self) -> u64 {
         self.writes.load(Ordering::Relaxed)
+    }
+
+    /// How many reads, heads and listings were begun.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
     }
 
     fn next_u64(&self) -> u64 {
@@ -107,7 +117,7 @@ impl Faulty {
     ) -> Result<(), RepositoryError> {
         let fault = self.write_fault();
         if fault == Some(Moment::BeforeEffect) {
-            return Err(RepositoryError::unavailable("injected: refused"));
+            return Err(self.refusal("injected: refused"));
         }
         write.await?;
         if fault == Some(Moment::AfterEffect) {
@@ -116,9 +126,18 @@ impl Faulty {
         Ok(())
     }
 
+    fn refusal(&self, reason: &'static str) -> RepositoryError {
+        if self.plan.are_refusals_denials {
+            RepositoryError::Denied(reason.into())
+        } else {
+            RepositoryError::unavailable(reason)
+        }
+    }
+
     fn before_read(&self) -> Result<(), RepositoryError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         if self.chance(self.plan.read_refused_per_mille) {
-            return Err(RepositoryError::unavailable("injected: not reachable"));
+            return Err(self.refusal("injected: not reachable"));
         }
         Ok(())
     }

@@ -6,12 +6,13 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use nautilus_registry::layout::{
-    Assignment, CoordinatorName, Cordon, CordonKind, Decision, GroupName, GroupStanding,
-    GroupState, Holder, Key, Leader, LeafName, LeafRegistration, MoveRequest, Note,
-    REFUSED_MOVES_MAX, Record, RefusedMove, Replica, ReplicaState, UNASSIGNED_MAX, WHY_BYTES_MAX,
+    Assignment, CoordinatorName, Cordon, CordonKind, DIGEST_POINTS_MAX, Decision, DigestPoint,
+    GroupName, GroupStanding, GroupState, Holder, Key, Leader, LeafName, LeafRegistration,
+    MoveRequest, Note, PartitionDigests, REFUSED_MOVES_MAX, Record, RefusedMove, Replica,
+    ReplicaState, UNASSIGNED_MAX, WHY_BYTES_MAX,
 };
 use nautilus_registry::{Entry, RegistryError, Revision, VALUE_BYTES_MAX};
-use nautilus_types::{Class, Epoch, PartitionId};
+use nautilus_types::{Class, Epoch, Offset, PartitionId};
 
 const LEAF: &[u8] = b"\x0a\x06leaf-1\x12\x15http://127.0.0.1:7301\x18\xac\x02\x20\x01";
 const ASSIGNMENT: &[u8] = b"\x08\x07\x12\x0a\x0a\x06leaf-2\x10\x05\x1a\x0a\x0a\x06leaf-1\x10\x04\
@@ -28,6 +29,9 @@ const REFUSING: &[u8] =
 const CORDON: &[u8] = b"\x0a\x06leaf-1\x10\x02\x1a\x02me\x22\x04disk\x28\xe8\x07";
 const MOVE: &[u8] = b"\x08\x07\x12\x06leaf-2\x1a\x02me\x22\x04heat\x28\x05";
 const MOVE_ANYWHERE: &[u8] = b"\x08\x07\x1a\x02me";
+const DIGESTS: &[u8] =
+    b"\x08\x07\x12\x01a\x1a\x06leaf-1\x22\x29\x08\x80\x20\x12\x10documents-digest\
+    \x1a\x10-postings-digest\x20\x02";
 const STANDING: &[u8] = b"\x08\x02\x12\x02me\x1a\x06deploy\x20\xe8\x07";
 
 fn leaf(name: &str) -> LeafName {
@@ -101,6 +105,18 @@ fn standing() -> GroupStanding {
     GroupStanding { state: GroupState::Drained, note: note("deploy"), placed_unix_ms: 1_000 }
 }
 
+fn digests() -> PartitionDigests {
+    let point = DigestPoint {
+        next_offset: Offset(4_096),
+        documents: *b"documents-digest",
+        postings: *b"-postings-digest",
+        analyzer_version: 2,
+    };
+    let group = GroupName::new("a").expect("valid");
+    let (partition, leaf) = (PartitionId(7), leaf("leaf-1"));
+    PartitionDigests { partition, group, leaf, points: vec![point] }
+}
+
 type Decode<T> = fn(&[u8]) -> Result<T, RegistryError>;
 
 /// Written and read as ever; read past a newer writer's field; refused when cut short.
@@ -144,6 +160,7 @@ fn every_value_keeps_its_bytes() {
     let anywhere = MoveRequest { to: None, epoch: None, note: note(""), ..move_request() };
     check(&anywhere, anywhere.encode(), MoveRequest::decode, MOVE_ANYWHERE);
     check(&standing(), standing().encode(), GroupStanding::decode, STANDING);
+    check(&digests(), digests().encode(), PartitionDigests::decode, DIGESTS);
     // Nothing held back and nothing unassigned is no bytes at all.
     assert_eq!(Decision::default().encode().expect("encodes"), "");
     assert_eq!(Decision::decode(b"").expect("decodes"), Decision::default());
@@ -244,6 +261,22 @@ fn rules_hold_when_writing_and_when_reading() {
     corrupt(Assignment::decode(&ASSIGNMENT[..2]).expect_err("no owner").class());
     corrupt(Leader::decode(b"").expect_err("no name").class());
     corrupt(Decision::decode(b"\x12\x02\x01\x01").expect_err("twice").class());
+}
+
+#[test]
+fn digests_are_few_and_ascend() {
+    assert_eq!(digests().key(), "digests/p0007/a");
+    let of = |offsets: &[u64]| {
+        let point =
+            |offset: &u64| DigestPoint { next_offset: Offset(*offset), ..digests().points[0] };
+        PartitionDigests { points: offsets.iter().map(point).collect(), ..digests() }.encode()
+    };
+    let most: Vec<u64> = (0..8).map(|n| u64::MAX - 8 + n).collect();
+    assert_eq!(most.len(), DIGEST_POINTS_MAX);
+    assert!(of(&most).expect("encodes").len() <= VALUE_BYTES_MAX);
+    for broken in [&[2, 1][..], &[1, 1], &[1, 2, 3, 4, 5, 6, 7, 8, 9]] {
+        assert_eq!(of(broken).expect_err("refused").class(), Class::Invalid);
+    }
 }
 
 fn spoilt(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {

@@ -1,9 +1,10 @@
 //! The operators' plain HTTP port: metrics for Prometheus, and health for probes that speak no gRPC.
 //!
-//! It holds no data of anybody and needs no credentials; it listens on an address of its own.
+//! It holds no data of anybody and needs no credentials; it listens on an address of its own, from before there is
+//! anything to show: a process that waits for others at its start lives and is not ready.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::State;
@@ -28,30 +29,44 @@ pub struct AdminHttp {
     listener: TcpListener,
     address: SocketAddr,
     router: Router,
+    shown: Shown,
 }
 
-#[derive(Clone)]
+/// What the port shows, once there is something. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Shown(Arc<OnceLock<Shared>>);
+
 struct Shared {
-    registry: Arc<Registry>,
+    registry: Registry,
     readiness: Readiness,
 }
 
+impl Shown {
+    /// From now on these metrics and this readiness; a second call changes nothing.
+    pub fn show(&self, registry: Registry, readiness: Readiness) {
+        let _ = self.0.set(Shared { registry, readiness });
+    }
+}
+
 impl AdminHttp {
-    /// Takes the address; port 0 takes any free one.
-    pub async fn bind(
-        address: SocketAddr,
-        registry: Arc<Registry>,
-        readiness: Readiness,
-    ) -> Result<Self, ServerError> {
+    /// Takes the address; port 0 takes any free one. Alive and not ready until there is something to show.
+    pub async fn bind(address: SocketAddr) -> Result<Self, ServerError> {
         let listen = |source| ServerError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
+        let shown = Shown::default();
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/health/livez", get(|| async { "ok\n" }))
             .route("/health/readyz", get(readyz))
-            .with_state(Shared { registry, readiness });
-        Ok(Self { listener, address, router })
+            .with_state(shown.clone());
+        Ok(Self { listener, address, router, shown })
+    }
+
+    /// Where to put what it shows.
+    #[must_use]
+    pub fn shown(&self) -> Shown {
+        self.shown.clone()
     }
 
     /// Where it listens, with the real port.
@@ -68,7 +83,8 @@ impl AdminHttp {
     }
 }
 
-async fn metrics(State(shared): State<Shared>) -> Response {
+async fn metrics(State(shown): State<Shown>) -> Response {
+    let Some(shared) = shown.0.get() else { return not_ready() };
     let mut text = String::new();
     match encode(&mut text, &shared.registry) {
         Ok(()) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
@@ -76,12 +92,13 @@ async fn metrics(State(shared): State<Shared>) -> Response {
     }
 }
 
-async fn readyz(State(shared): State<Shared>) -> Response {
-    if (shared.readiness)() {
-        "ok\n".into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
-    }
+async fn readyz(State(shown): State<Shown>) -> Response {
+    let is_ready = shown.0.get().is_some_and(|shared| (shared.readiness)());
+    if is_ready { "ok\n".into_response() } else { not_ready() }
+}
+
+fn not_ready() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
 }
 
 #[cfg(test)]
@@ -112,15 +129,15 @@ mod tests {
         registry.register("nautilus_tests", "Tests that ran", counter.clone());
         let is_ready = Arc::new(AtomicBool::new(false));
         let readiness = Arc::clone(&is_ready);
-        let http = AdminHttp::bind(
-            SocketAddr::from(([127, 0, 0, 1], 0)),
-            Arc::new(registry),
-            Arc::new(move || readiness.load(Ordering::SeqCst)),
-        );
-        let http = http.await.expect("bound");
-        let address = http.local_addr();
+        let http = AdminHttp::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("bound");
+        let (address, shown) = (http.local_addr(), http.shown());
         let mut tasks = TaskGroup::new(&CancellationToken::new());
         tasks.spawn("admin-http", |stop| http.serve(stop));
+        assert!(ask(address, "/health/livez").await.starts_with("HTTP/1.1 200"));
+        for path in ["/metrics", "/health/readyz"] {
+            assert!(ask(address, path).await.starts_with("HTTP/1.1 503"), "{path}");
+        }
+        shown.show(registry, Arc::new(move || readiness.load(Ordering::SeqCst)));
         counter.inc();
         let scraped = ask(address, "/metrics").await;
         assert!(scraped.contains("nautilus_tests_total 1"), "{scraped}");

@@ -106,6 +106,7 @@ async fn a_record_that_panics_twice_is_passed_over() {
         pool: Arc::new(WorkerPool::new(PoolSettings::new("apply", 1)).expect("starts")),
         clock,
         metrics,
+        digesting: crate::digester::Digesting::new().0,
     };
     let stop = CancellationToken::new();
     let mut applied = served.watch_applied();

@@ -291,3 +291,10 @@ fn what_is_announced_and_answered() {
         assert_eq!((life(state.clone()).announcement(), state.name()), (announced, name));
     }
 }
+
+#[test]
+fn being_refuted() {
+    let exchange = closing(Next::Restart, Folder::Exchange);
+    let row = [None, None, None, None, exchange, None, None, None, None, None, None];
+    table(Event::Refuted, start(), row);
+}

@@ -1,6 +1,8 @@
 //! A leaf with a real log, registry and repository and the real engine, over real gRPC.
 
 mod answers;
+mod digests;
+mod disk;
 mod failures;
 mod flaky;
 mod freshness;

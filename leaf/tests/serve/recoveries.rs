@@ -202,17 +202,46 @@ async fn a_damaged_snapshot_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_repository_that_stays_away_is_done_without() {
-    let mut world = World::new().await;
-    let plan = FaultPlan { read_refused_per_mille: 1_000, ..FaultPlan::default() };
-    world.repository = Arc::new(Faulty::new(Arc::clone(&world.repository), plan));
-    for id in ["a", "b", "c"] {
-        world.append(world.upsert(world.first(), id, "tide")).await;
+async fn a_repository_that_stays_away_or_denies_is_done_without() {
+    for are_refusals_denials in [false, true] {
+        let mut world = World::new().await;
+        let plan = FaultPlan {
+            read_refused_per_mille: 1_000,
+            are_refusals_denials,
+            ..FaultPlan::default()
+        };
+        world.repository = Arc::new(Faulty::new(Arc::clone(&world.repository), plan));
+        for id in ["a", "b", "c"] {
+            world.append(world.upsert(world.first(), id, "tide")).await;
+        }
+        // Neither can a snapshot be found, where the log has everything, nor can one be published.
+        let leaf = start(&world, "leaf").await.serving().await;
+        assert_eq!(found(&world, &leaf).await, ["a", "b", "c"]);
+        assert_eq!(leaf.status(0).await.snapshot_offset, 0);
+        leaf.stop().await;
     }
-    // Neither can a snapshot be found, where the log has everything, nor can one be published.
-    let leaf = start(&world, "leaf").await.serving().await;
-    assert_eq!(found(&world, &leaf).await, ["a", "b", "c"]);
-    assert_eq!(leaf.status(0).await.snapshot_offset, 0);
+}
+
+#[tokio::test]
+async fn a_partition_waits_until_the_repository_gives_its_rights_back() {
+    let mut world = published().await;
+    let plan = FaultPlan {
+        read_refused_per_mille: 1_000,
+        are_refusals_denials: true,
+        ..FaultPlan::default()
+    };
+    let faulty = Arc::new(Faulty::new(Arc::clone(&world.repository), plan));
+    world.repository = faulty.clone();
+    // The log alone does not do.
+    let trimmed = Ranged::from(world.log.clone(), 3);
+    let leaf = start_on(&world, "empty", trimmed).await;
+    leaf.until(0, "DOWNLOADING").await;
+    // Both partitions' tries, more than after which a whole log would do.
+    until(async || (faulty.reads() >= 12).then_some(())).await;
+    assert_eq!(leaf.status(0).await.state, "DOWNLOADING");
+    faulty.set_active(false);
+    let leaf = leaf.serving().await;
+    assert_eq!(found(&world, &leaf).await, ["a", "b", "c", "d"]);
     leaf.stop().await;
 }
 

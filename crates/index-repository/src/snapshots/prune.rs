@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nautilus_types::PartitionId;
 
 use super::layout::{PartitionFolder, upload_of};
-use super::{SlotRange, SnapshotName, Snapshots, Unusable};
+use super::{SlotRange, SnapshotDraft, SnapshotName, Snapshots, Unusable};
 use crate::{ObjectName, RepositoryError};
 
 /// What was removed.
@@ -58,6 +58,26 @@ impl Snapshots {
             }
         }
         Ok(removed)
+    }
+
+    /// Removes the snapshots of a partition whose content turned out to be wrong, and returns their names. Those whose
+    /// manifests cannot be read are of no use to anybody and stay. Manifests go before their files.
+    pub async fn withdraw(
+        &self,
+        partition: PartitionId,
+        is_wrong: impl Fn(&SnapshotDraft) -> bool,
+    ) -> Result<Vec<SnapshotName>, RepositoryError> {
+        let folder = self.folder(partition)?;
+        let mut withdrawn = Vec::new();
+        for name in self.names(partition).await? {
+            let Ok(manifest) = self.read_manifest(partition, &name).await? else { continue };
+            if is_wrong(&manifest.draft) {
+                self.repository.delete(&folder.manifest(&name)?).await?;
+                self.remove_all(&folder.uploads(&name)?).await?;
+                withdrawn.push(name);
+            }
+        }
+        Ok(withdrawn)
     }
 
     /// Removes files that no manifest names, of uploads that got no new file since

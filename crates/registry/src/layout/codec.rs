@@ -9,6 +9,7 @@ use nautilus_proto::coordinator::v1 as proto;
 use nautilus_types::{Epoch, PartitionId};
 use prost::Message;
 
+use super::digests::PartitionDigests;
 use super::markings::{Cordon, GroupStanding, MoveRequest};
 use super::names::{CoordinatorName, InvalidName, LeafName};
 use super::values::{
@@ -17,6 +18,7 @@ use super::values::{
 };
 use crate::RegistryError;
 
+mod digests;
 mod markings;
 
 /// A rule that a value breaks.
@@ -103,6 +105,7 @@ codec!(Decision, "decision");
 codec!(Cordon, "cordon");
 codec!(MoveRequest, "move request");
 codec!(GroupStanding, "group standing");
+codec!(PartitionDigests, "partition digests");
 
 impl LeafRegistration {
     fn check(&self) -> Result<(), Broken> {

@@ -32,6 +32,20 @@ async fn the_newest_sound_ones_stay() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_is_withdrawn_even_the_newest() {
+    let scene = Scene::new().await;
+    for next_offset in [10, 20, 30] {
+        scene.publish(draft(next_offset)).await;
+    }
+    let above = |draft: &SnapshotDraft| draft.next_offset > Offset(15);
+    let withdrawn = scene.snapshots.withdraw(P, above).await.expect("withdrawn");
+    assert_eq!(withdrawn.len(), 2);
+    assert_eq!(offsets(&scene).await, [10]);
+    assert_eq!(scene.count(), 5, "one manifest and its files");
+    assert!(scene.snapshots.withdraw(P, above).await.expect("done").is_empty());
+}
+
+#[tokio::test]
 async fn unsound_ones_do_not_count_and_go_only_when_replaced() {
     let scene = Scene::new().await;
     let mut manifests = Vec::new();
