@@ -1,5 +1,6 @@
 //! What is not on the disk comes from a snapshot and the log, or is missed loudly.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,8 +61,9 @@ fn files(dir: &Path, extension: &str) -> Vec<PathBuf> {
 fn spoil(path: &Path) {
     let Ok(file) = std::fs::metadata(path) else { return };
     let length = usize::try_from(file.len()).expect("small");
-    // In place, so that a database that has the file open sees it.
-    std::fs::write(path, vec![0x55; length]).expect("written");
+    // In place, so that a database that has the file open sees it; never shorter, which is another fault.
+    let mut file = std::fs::OpenOptions::new().write(true).open(path).expect("there");
+    file.write_all(&vec![0x55; length]).expect("written");
 }
 
 /// Four records, three of them in a snapshot; the leaf is stopped.
@@ -177,7 +179,9 @@ async fn damage_that_nobody_meets_is_found_and_recovered_from() {
     };
     let leaf = world.start_as(Setup { change, ..world.setup("leaf-7") }).await.serving().await;
     let folder = world.dir.path().join("leaf");
-    for path in files(&folder.join("p0000-e1"), "sst") {
+    let tables = files(&folder.join("p0000-e1"), "sst");
+    assert!(!tables.is_empty());
+    for path in tables {
         spoil(&path);
     }
     until(async || folder.join("p0000.damaged").exists().then_some(())).await;
