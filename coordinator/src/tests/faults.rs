@@ -124,17 +124,7 @@ async fn without_working_watches_it_acts_by_reading_again() {
 async fn what_fails_is_repeated_until_it_succeeds() {
     for seed in 0..8 {
         let world = World::new();
-        let plan = FaultPlan {
-            seed,
-            read_refused_per_mille: 300,
-            write_refused_per_mille: 200,
-            write_unknown_per_mille: 200,
-            delayed_per_mille: 200,
-            delay_max: Duration::from_secs(8),
-            watch_ended_per_mille: 300,
-        };
-        println!("{plan:?}");
-        let faulty = Arc::new(Faulty::new(Arc::clone(&world.registry), plan));
+        let faulty = world.lossy(seed);
         let first = world.coordinator_on(faulty.clone(), "c1", 4);
         let second = world.coordinator_on(faulty, "c2", 4);
         lives_through(&world).await;

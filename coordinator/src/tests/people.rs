@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use nautilus_registry::Operation;
 use nautilus_registry::layout::{CordonKind, Key, LeafName, Note};
-use nautilus_registry::{FaultPlan, Faulty, Operation};
 use nautilus_types::PartitionId;
 
 use super::world::{World, group, leaf_name};
@@ -134,17 +134,7 @@ async fn spares_stay_idle_and_replace_the_lost() {
 async fn whatever_is_lost_every_wish_is_answered_once() {
     for seed in 0..8 {
         let world = World::new();
-        let plan = FaultPlan {
-            seed,
-            read_refused_per_mille: 300,
-            write_refused_per_mille: 200,
-            write_unknown_per_mille: 200,
-            delayed_per_mille: 200,
-            delay_max: Duration::from_secs(8),
-            watch_ended_per_mille: 300,
-        };
-        println!("{plan:?}");
-        let faulty = Arc::new(Faulty::new(Arc::clone(&world.registry), plan));
+        let faulty = world.lossy(seed);
         let first = world.coordinator_on(faulty.clone(), "c1", 4);
         let _second = world.coordinator_on(faulty, "c2", 4);
         let (a, b) = (world.leaf("leaf-a").await, world.leaf("leaf-b").await);

@@ -8,7 +8,9 @@ use nautilus_registry::layout::{
     Assignment, Decision, GroupName, Holder, Key, Leader, LeafName, LeafRegistration, Record,
     Replica, ReplicaState, prefix,
 };
-use nautilus_registry::{EmbeddedRegistry, LeaseId, Operation, Registry, Transaction};
+use nautilus_registry::{
+    EmbeddedRegistry, FaultPlan, Faulty, LeaseId, Operation, Registry, Transaction,
+};
 use nautilus_service::{CancellationToken, Clock, TaskGroup};
 use nautilus_types::PartitionId;
 
@@ -61,6 +63,21 @@ impl World {
     pub(super) fn new() -> Self {
         let clock = Clock::system();
         Self { registry: Arc::new(EmbeddedRegistry::in_memory(Arc::new(move || clock.now()))) }
+    }
+
+    /// Its registry, which loses calls before and after they took effect.
+    pub(super) fn lossy(&self, seed: u64) -> Arc<Faulty> {
+        let plan = FaultPlan {
+            seed,
+            read_refused_per_mille: 300,
+            write_refused_per_mille: 200,
+            write_unknown_per_mille: 200,
+            delayed_per_mille: 200,
+            delay_max: Duration::from_secs(8),
+            watch_ended_per_mille: 300,
+        };
+        println!("{plan:?}");
+        Arc::new(Faulty::new(Arc::clone(&self.registry), plan))
     }
 
     pub(super) fn coordinator(&self, name: &str, partitions: u32) -> Running {
