@@ -35,10 +35,13 @@ const DELAY_UNKNOWN: Duration = Duration::from_millis(50);
 /// Which percentile.
 const PERCENT: u32 = 95;
 
-/// Upper bounds of the buckets grow by a quarter of a doubling from here.
+/// Upper bounds of the buckets grow by a sixteenth of a doubling from here. With quarters the delay was so much too long
+/// that three of a hundred requests were hedged where five may be.
 const SMALLEST_US: u64 = 64;
-/// Four for each doubling: to about 67 s.
-const BUCKETS: usize = 81;
+/// Buckets of a doubling.
+const STEPS: usize = 16;
+/// To about 67 s.
+const BUCKETS: usize = 20 * STEPS + 1;
 
 /// How long the answers of one partition took lately, as counts by logarithmic buckets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +69,7 @@ impl LatencyWindow {
         }
     }
 
-    /// The time within which 95 of 100 came, rounded up by at most a quarter; none before there are
+    /// The time within which 95 of 100 came, rounded up by at most a sixteenth; none before there are
     /// enough.
     #[must_use]
     pub fn percentile(&self) -> Option<Duration> {
@@ -144,11 +147,11 @@ fn upper_bound(bucket: usize) -> Duration {
     Duration::from_micros(upper_bound_us(bucket))
 }
 
-/// 64, 80, 96, 112, 128, 160, … microseconds.
+/// 64, 68, 72, … 128, 136, … microseconds.
 fn upper_bound_us(bucket: usize) -> u64 {
-    let doubled = SMALLEST_US << (bucket / 4);
-    let quarters = u64::try_from(bucket % 4).unwrap_or(0);
-    doubled + doubled / 4 * quarters
+    let doubled = SMALLEST_US << (bucket / STEPS);
+    let steps = u64::try_from(bucket % STEPS).unwrap_or(0);
+    doubled + doubled / 16 * steps
 }
 
 #[cfg(test)]
@@ -186,7 +189,7 @@ mod tests {
         assert_eq!(hedging(&fast), Hedging::After(MS * 2));
         let slow = window(vec![MS * 20; 100]);
         let Hedging::After(delay) = hedging(&slow) else { panic!("on") };
-        assert!((MS * 20..MS * 25).contains(&delay), "{delay:?}");
+        assert!((MS * 20..MS * 85 / 4).contains(&delay), "{delay:?}");
     }
 
     #[test]
@@ -238,7 +241,7 @@ mod tests {
             prop_assert!(is_eligible(&sound, first));
         }
 
-        /// At least 95 of 100 are within the percentile, and it is at most a quarter above the exact one.
+        /// At least 95 of 100 are within the percentile, and it is at most a sixteenth above the exact one.
         #[test]
         fn the_percentile_is_that_of_the_samples(
             mut us in proptest::collection::vec(1..60_000_000_u64, 32..512),
@@ -248,7 +251,7 @@ mod tests {
             us.sort_unstable();
             let exact = us[(us.len() * 95).div_ceil(100) - 1];
             prop_assert!(found >= u128::from(exact));
-            prop_assert!(found <= u128::from(exact.max(SMALLEST_US)) * 5 / 4 + 1);
+            prop_assert!(found <= u128::from(exact.max(SMALLEST_US)) * 17 / 16 + 1);
         }
     }
 }

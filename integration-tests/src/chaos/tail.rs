@@ -28,8 +28,6 @@ const HICCUP: Duration = Duration::from_millis(100);
 const SLOWNESS: Duration = Duration::from_millis(200);
 /// All answers of all leaves are: a search takes two of them, and has 500 ms.
 const SLOWNESS_OF_ALL: Duration = Duration::from_millis(50);
-/// Extra requests at once, beside the share: the root's burst, of two roots.
-const BURST: u64 = 20;
 
 /// What was measured in one stretch.
 struct Line {
@@ -87,7 +85,7 @@ pub(super) fn tail(run: &mut Run) -> anyhow::Result<()> {
         let Counts { parts, hedges, .. } = line.counts;
         run.check(
             format!("{}: at most 5 % of extra requests", line.name),
-            parts > 0 && hedges * 100 <= parts * 5 + BURST * 100,
+            parts > 0 && hedges * 100 <= parts * 5,
             line.counts.to_string(),
         );
     }
