@@ -184,9 +184,10 @@ impl Dispatcher {
                         delay = None;
                         running.push(self.attempt(ask, number, routed, &send, &check));
                     }
-                    Hedge::Nobody => delay = None,
-                    // What is still slow after twice the time needs it more than what was a little late.
-                    Hedge::Denied => {
+                    Hedge::Never => delay = None,
+                    // What is still slow after twice the time needs it more than what was a little late, and who was
+                    // behind may have caught up.
+                    Hedge::NotNow => {
                         delay = delay.map(|delay| delay.saturating_mul(2));
                         let again = delay.unwrap_or(Duration::MAX);
                         hedge_timer.as_mut().reset(tokio::time::Instant::now() + again);

@@ -10,6 +10,10 @@ use nautilus_types::PartitionId;
 use crate::choice::{Availability, Probation, Prospect, ReplicaRecord};
 use crate::routing::Standing;
 
+/// A leaf that was silent for this many of its heartbeats is not asked while another is: it stands still, or nothing
+/// comes through. Its lease ends only seconds later.
+const HEARTBEATS_MISSED_MAX: u32 = 3;
+
 /// How a request to a leaf ended, as far as the leaf is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -40,6 +44,17 @@ struct Inner {
     reported_in_flight: u32,
     /// None = it was never heard of.
     is_reachable: Option<bool>,
+    /// When anything came from it, and how often something should; none = it does not say.
+    heard: Option<Instant>,
+    heartbeat: Option<Duration>,
+}
+
+impl Inner {
+    fn is_silent(&self, now: Instant) -> bool {
+        self.heard.zip(self.heartbeat).is_some_and(|(heard, heartbeat)| {
+            now.saturating_duration_since(heard) > heartbeat.saturating_mul(HEARTBEATS_MISSED_MAX)
+        })
+    }
 }
 
 impl LeafState {
@@ -59,7 +74,8 @@ impl LeafState {
         let record = inner.records.get(&partition).copied().unwrap_or_default();
         let status = inner.replicas.get(&partition);
         let is_stopped = status.is_some_and(|status| !answers_searches(&status.state));
-        let availability = if inner.is_reachable == Some(false) || is_stopped {
+        let is_away = inner.is_reachable == Some(false) || inner.is_silent(now);
+        let availability = if is_away || is_stopped {
             Availability::Unavailable
         } else {
             record.availability(now).max(inner.connection.availability(now))
@@ -89,6 +105,7 @@ impl LeafState {
             End::Answered => {
                 record.succeeded(elapsed);
                 inner.connection.succeeded();
+                inner.heard = inner.heard.max(Some(now));
             }
             End::Abandoned => record.abandoned(elapsed),
             End::ReplicaFailed => record.failed(now),
@@ -108,8 +125,11 @@ impl LeafState {
     }
 
     /// The leaf said how it is.
-    pub(crate) fn reported(&self, status: LeafStatus) {
+    pub(crate) fn reported(&self, status: LeafStatus, now: Instant) {
         let mut inner = self.inner();
+        inner.heard = Some(now);
+        let heartbeat = Duration::from_millis(u64::from(status.heartbeat_ms));
+        inner.heartbeat = Some(heartbeat).filter(|heartbeat| !heartbeat.is_zero());
         if inner.is_reachable != Some(true) {
             inner.is_reachable = Some(true);
             inner.connection.succeeded();
@@ -171,17 +191,35 @@ mod tests {
         let (state, now) = (LeafState::default(), Clock::system().now());
         let prospect = |min| state.prospect(P, Standing::Serving, min, now);
         assert_eq!(prospect(9).availability, Availability::Available, "nothing is known");
-        state.reported(status("SERVING", 5));
+        state.reported(status("SERVING", 5), now);
         assert_eq!((prospect(5).is_behind, prospect(6).is_behind), (false, true));
         assert_eq!(prospect(0).in_flight, 7);
         state.showed(P, 6);
         assert!(!prospect(6).is_behind);
-        state.reported(status("FAILED", 6));
+        state.reported(status("FAILED", 6), now);
         assert_eq!(prospect(0).availability, Availability::Unavailable);
-        state.reported(status("DRAINING", 6));
+        state.reported(status("DRAINING", 6), now);
         assert!(state.lost() && !state.lost());
         assert_eq!(prospect(0).availability, Availability::Unavailable);
         assert_eq!(prospect(0).in_flight, 0);
+    }
+
+    #[test]
+    fn a_leaf_that_stands_still_is_not_asked_until_it_is_heard_of() {
+        let (state, began) = (LeafState::default(), Clock::system().now());
+        let at = |ms: u32| began + MS * ms;
+        let availability = |ms| state.prospect(P, Standing::Serving, 0, at(ms)).availability;
+        state.reported(status("SERVING", 5), began);
+        assert_eq!(availability(60_000), Availability::Available, "it did not promise to be heard");
+        state.reported(LeafStatus { heartbeat_ms: 500, ..status("SERVING", 5) }, began);
+        assert_eq!(availability(1_500), Availability::Available);
+        assert_eq!(availability(1_501), Availability::Unavailable);
+        state.started(P);
+        state.ended(P, End::Answered, MS, at(1_600));
+        assert_eq!(availability(3_100), Availability::Available, "an answer is a sign of life");
+        assert_eq!(availability(3_101), Availability::Unavailable);
+        state.reported(LeafStatus { heartbeat_ms: 500, ..status("SERVING", 5) }, at(9_000));
+        assert_eq!(availability(9_001), Availability::Available);
     }
 
     #[test]
@@ -197,7 +235,7 @@ mod tests {
         state.started(P);
         state.ended(P, End::ConnectionFailed, MS, now);
         assert_eq!(availability(4), Availability::Unavailable);
-        state.reported(status("SERVING", 5));
+        state.reported(status("SERVING", 5), now);
         assert_eq!(availability(4), Availability::Available, "it is back");
         assert_eq!(state.in_flight(), 0);
     }

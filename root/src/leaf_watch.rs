@@ -103,7 +103,7 @@ impl LeafWatch {
         let mut stream = client.watch_status(WatchStatusRequest {}).await?.into_inner();
         while let Some(status) = stream.message().await? {
             let was_reachable = leaf.state.is_reachable();
-            leaf.state.reported(status);
+            leaf.state.reported(status, self.clock.now());
             if !was_reachable {
                 tracing::info!(group = %leaf.at.group, leaf = %leaf.at.leaf, "the leaf is heard of");
             }

@@ -128,6 +128,16 @@ async fn the_status_streams_what_changes() {
     let replica = of_first(&first);
     assert_eq!((replica.partition, replica.epoch, &*replica.state), (0, 1, "SERVING"));
     assert_eq!((replica.applied_offset, replica.lag_records), (0, 0));
+    // With nothing to tell it is heard of all the same.
+    assert!(first.heartbeat_ms > 0);
+    let mut last = first;
+    loop {
+        let status = next().await.expect("there");
+        if status == last {
+            break;
+        }
+        last = status;
+    }
 
     // Many records are few messages, and the last one says where it came to.
     for i in 0..200 {

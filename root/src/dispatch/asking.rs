@@ -31,10 +31,10 @@ pub(super) enum Settled<T> {
 pub(super) enum Hedge {
     /// Another one goes there, as this number.
     To(usize, Routed),
-    /// Not at the moment: the budget is spent.
-    Denied,
-    /// There is nobody to send another one to.
-    Nobody,
+    /// Not at the moment: the budget is spent, or whoever is left is behind or silent.
+    NotNow,
+    /// Never: leaves may die of it, or its time is over.
+    Never,
 }
 
 /// A request that was sent.
@@ -106,16 +106,16 @@ impl<'a> Asking<'a> {
         // It became suspect since, here or elsewhere.
         let (fingerprint, partition) = (self.ask.fingerprint, self.ask.part.partition);
         if self.dispatcher.suspects.is_suspect(fingerprint, partition) {
-            return Hedge::Nobody;
+            return Hedge::Never;
+        }
+        if !self.has_time() {
+            return Hedge::Never;
         }
         let candidates = self.eligible();
-        if candidates.is_empty() || !self.has_time() {
-            return Hedge::Nobody;
+        if candidates.is_empty() || !self.dispatcher.may_hedge() {
+            return Hedge::NotNow;
         }
-        if !self.dispatcher.may_hedge() {
-            return Hedge::Denied;
-        }
-        let Some((routed, _)) = self.choose(&candidates) else { return Hedge::Nobody };
+        let Some((routed, _)) = self.choose(&candidates) else { return Hedge::NotNow };
         let (number, routed) = self.start(routed, Reason::Hedge);
         Hedge::To(number, routed)
     }

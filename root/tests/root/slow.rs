@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nautilus_proto::root::v1::SearchRequest;
+use nautilus_proto::root::v1::{MinOffset, ReplicasUpdate, SearchRequest};
 use nautilus_root::HedgeMode;
 use nautilus_service::deadline::set_timeout;
 use tonic::Request;
@@ -56,6 +56,45 @@ async fn a_slow_one_is_hedged_once_and_the_loser_cancelled() {
     assert_eq!((attempts[1].1, attempts[1].2), ("HEDGE", "OK"));
     let loser = (0..3).find(|&n| n != second && !leaves[n].searches().is_empty()).expect("one");
     leaves[loser].wait_all_cancelled().await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_was_behind_is_asked_once_it_has_caught_up() {
+    let (a, b) = (FakeLeaf::hanging(), FakeLeaf::hanging());
+    let cluster = Cluster::of_groups(&[("a", "a1", &a, &[0]), ("b", "b1", &b, &[0])]).await;
+    a.report(|status| status.replicas[0].applied_offset = 80);
+    let is_told = |update: &ReplicasUpdate| {
+        update.replicas.iter().any(|r| r.status.as_ref().is_some_and(|s| s.applied_offset == 80))
+    };
+    cluster.wait_replicas(is_told).await;
+    let mut fresh = request();
+    fresh.min_offsets = vec![MinOffset { partition: 0, next_offset: 80 }];
+    let asked = |count| {
+        let (a, b) = (&a, &b);
+        let asked = async move {
+            while a.searches().len() + b.searches().len() < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        async { tokio::time::timeout(WAIT_MAX, asked).await.expect("in time") }
+    };
+    let (mut client, mut other_client) = (cluster.client(), cluster.client());
+    let caught_up = async {
+        asked(1).await;
+        // The second request for another search shows that the time for this one's has come and gone.
+        let other = other_client.search(request());
+        let both_asked = async {
+            asked(3).await;
+            b.report(|status| status.replicas[0].applied_offset = 80);
+            b.answer_now();
+        };
+        tokio::join!(other, both_asked).0.expect("answered");
+    };
+    let (response, ()) = tokio::join!(client.search(fresh), caught_up);
+    let response = response.expect("answered").into_inner();
+    let tried: Vec<_> = attempts(&response).into_iter().map(|(leaf, why, _)| (leaf, why)).collect();
+    assert_eq!(tried, [("a1", "ONLY"), ("b1", "HEDGE")]);
     cluster.stop().await;
 }
 
