@@ -1,6 +1,8 @@
 //! The leaf as a whole: what it is made of, what it starts, where it listens.
 
+use std::io;
 use std::net::SocketAddr;
+use std::sync::mpsc as blocking_mpsc;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use nautilus_registry::Registry;
 use nautilus_service::server::{
     BoundServer, DeadlinePolicy, GrpcServer, ServerError, ServerSettings,
 };
+use nautilus_service::threads::{BACKGROUND_NICE, NamedThread, STACK_BYTES, give_way};
 use nautilus_service::worker_pool::PoolSettings;
 use nautilus_service::{CancellationToken, Clock, Deadline, TaskGroup, WorkerPool};
 use nautilus_types::Offset;
@@ -73,6 +76,21 @@ const SCRUB_THREADS: usize = 1;
 /// Turns on the apply pool beside one for each partition.
 const SPARE_TURNS: usize = 16;
 
+/// What partitions share. RocksDB's threads are started on the way, from a thread that gives way as they should.
+fn resources(config: &Config) -> Result<Resources, LeafError> {
+    let (block_cache, write_buffers) = (config.block_cache_bytes, config.write_buffers_bytes);
+    let (give, take) = blocking_mpsc::sync_channel(1);
+    let starter = NamedThread::spawn("resources", STACK_BYTES, move || {
+        give_way(BACKGROUND_NICE);
+        // Whoever takes it waits for it.
+        let _ = give.send(Resources::new(block_cache, write_buffers));
+    });
+    let starter = starter.map_err(LeafError::Thread)?;
+    let made = take.recv().map_err(|error| LeafError::Thread(io::Error::other(error)));
+    starter.join().map_err(|error| LeafError::Thread(io::Error::other(error)))?;
+    made
+}
+
 impl Leaf {
     /// Makes a leaf and its threads. Touches neither disk nor ports.
     pub fn build(config: Config, parts: Parts, clock: Clock) -> Result<Self, LeafError> {
@@ -81,8 +99,15 @@ impl Leaf {
         if in_log != in_map {
             return Err(LeafError::PartitionCount { log: in_log, map: in_map });
         }
-        let pool = |name: &str, threads, queue_bound| {
-            let settings = PoolSettings { queue_bound, ..PoolSettings::new(name, threads) };
+        let settings = |name: &str, threads, queue_bound| PoolSettings {
+            queue_bound,
+            ..PoolSettings::new(name, threads)
+        };
+        let pool = |name, threads, bound| {
+            WorkerPool::new(settings(name, threads, bound)).map_err(LeafError::Thread)
+        };
+        let background = |name, threads, bound| {
+            let settings = settings(name, threads, bound).in_background();
             WorkerPool::new(settings).map_err(LeafError::Thread)
         };
         // Every partition has at most one turn waiting, and one piece of work on its files.
@@ -101,11 +126,11 @@ impl Leaf {
             start: clock.unix_ms(),
             verifier,
             shared: Arc::new(Shared {
-                resources: Resources::new(config.block_cache_bytes, config.write_buffers_bytes),
-                apply_pool: Arc::new(pool("apply", config.apply_threads, partitions)?),
-                disk_pool: pool("disk", DISK_THREADS, partitions)?,
-                scrub_pool: pool("scrub", SCRUB_THREADS, SCRUB_THREADS)?,
-                digest_pool: pool("digest", SCRUB_THREADS, SCRUB_THREADS)?,
+                resources: resources(&config)?,
+                apply_pool: Arc::new(background("apply", config.apply_threads, partitions)?),
+                disk_pool: background("disk", DISK_THREADS, partitions)?,
+                scrub_pool: background("scrub", SCRUB_THREADS, SCRUB_THREADS)?,
+                digest_pool: background("digest", SCRUB_THREADS, SCRUB_THREADS)?,
                 digesting,
                 partitions: Partitions::default(),
                 config,

@@ -1,8 +1,8 @@
 //! Memory shared by all partitions of a process, and the database options that use it.
 
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, DBCompressionType, Options, WriteBufferManager,
-    WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, DBCompressionType, Env, Options,
+    WriteBufferManager, WriteOptions,
 };
 
 use crate::postings;
@@ -28,8 +28,16 @@ const OPEN_FILES_MAX: i32 = 512;
 
 impl Resources {
     /// Bounds in bytes, for all partitions together.
+    ///
+    /// The threads that flush and compact, one each for the whole process, start here if they did not before: where
+    /// the system hands a thread's priority on, they have the caller's.
     #[must_use]
     pub fn new(block_cache_bytes: usize, write_buffers_bytes: usize) -> Self {
+        // Without an environment of its own a database starts them itself.
+        if let Ok(mut environment) = Env::new() {
+            environment.set_background_threads(1);
+            environment.set_high_priority_background_threads(1);
+        }
         let block_cache = Cache::new_lru_cache(block_cache_bytes);
         // `false`: a full budget makes flushes earlier; it never stalls writers.
         let write_buffers =

@@ -9,6 +9,24 @@ use std::thread::{Builder, JoinHandle};
 /// and an overflow aborts the process.
 pub const STACK_BYTES: usize = 8 * 1024 * 1024;
 
+/// How much threads that work in the background give way to those that somebody waits for: a tenth of the weight, so
+/// that they go on, slowly, on a machine that is full.
+pub const BACKGROUND_NICE: i32 = 10;
+
+/// Makes the calling thread, and those it starts from now on, give way to others: 0 as others, 19 most of all.
+///
+/// On Linux niceness is each thread's own (`man 7 sched`); elsewhere this does nothing.
+pub fn give_way(nice: i32) {
+    #[cfg(target_os = "linux")]
+    if nice > 0
+        && let Err(error) = rustix::process::setpriority_process(None, nice)
+    {
+        tracing::warn!(%error, nice, "a background thread has the weight of others");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = nice;
+}
+
 /// A running thread. Dropping it without [`NamedThread::join`] leaves it running unowned.
 #[derive(Debug)]
 pub struct NamedThread {

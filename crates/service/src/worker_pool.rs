@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use nautilus_types::Class;
 use tokio::sync::oneshot;
 
-use crate::threads::{NamedThread, STACK_BYTES, panic_message};
+use crate::threads::{BACKGROUND_NICE, NamedThread, STACK_BYTES, give_way, panic_message};
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +25,8 @@ pub struct PoolSettings {
     pub queue_bound: usize,
     /// Stack of each thread, in bytes.
     pub stack_bytes: usize,
+    /// How much its threads give way to others: 0 not at all, 19 most of all.
+    pub nice: i32,
 }
 
 impl PoolSettings {
@@ -32,7 +34,13 @@ impl PoolSettings {
     #[must_use]
     pub fn new(name: impl Into<String>, threads: usize) -> Self {
         let queue_bound = threads.max(1).saturating_mul(16);
-        Self { name: name.into(), threads, queue_bound, stack_bytes: STACK_BYTES }
+        Self { name: name.into(), threads, queue_bound, stack_bytes: STACK_BYTES, nice: 0 }
+    }
+
+    /// The same for work that nobody waits for while a request is under way.
+    #[must_use]
+    pub fn in_background(self) -> Self {
+        Self { nice: BACKGROUND_NICE, ..self }
     }
 }
 
@@ -167,8 +175,11 @@ impl WorkerPool {
         for number in 0..settings.threads.max(1) {
             let shared = Arc::clone(&pool.shared);
             let name = format!("{}-{number}", shared.name);
-            pool.threads
-                .push(NamedThread::spawn(name, settings.stack_bytes, move || shared.work())?);
+            let work = move || {
+                give_way(settings.nice);
+                shared.work();
+            };
+            pool.threads.push(NamedThread::spawn(name, settings.stack_bytes, work)?);
         }
         Ok(pool)
     }
