@@ -4,7 +4,7 @@
 //! append ─► room ─► producer's queue ─► broker ─► report of each record ─► batch ─► outcome of the append
 //! ```
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use nautilus_mutation_log::LogError;
@@ -25,17 +25,28 @@ use crate::topic::blocking;
 /// What a record costs beside its payload, in bytes: its stamp, framing and bookkeeping.
 const RECORD_OVERHEAD: usize = 256;
 
-/// The one producer of a log. It is made anew where librdkafka declares it dead.
+/// The one producer of a log. It is made for the first append, since its threads cost about a hundredth of a core and
+/// most processes only read, and anew where librdkafka declares it dead.
 pub(crate) struct Appender {
-    producer: Mutex<Option<Arc<Producer>>>,
+    stage: Mutex<Stage>,
+    /// One makes the first; the others wait for it.
+    making: tokio::sync::Mutex<()>,
+}
+
+/// What there is of the producer.
+enum Stage {
+    Unused,
+    Ready(Arc<Producer>),
+    Closed,
 }
 
 type Producer = ThreadedProducer<Reports>;
 
 impl Appender {
-    /// Blocks: reads files.
+    /// Blocks: reads files. Settings that the producer will not take are refused here.
     pub(crate) fn new(shared: &Shared) -> Result<Self, LogError> {
-        Ok(Self { producer: Mutex::new(Some(Arc::new(producer(shared)?))) })
+        shared.config.producer()?.create_native_config().map_err(|error| refused(&error))?;
+        Ok(Self { stage: Mutex::new(Stage::Unused), making: tokio::sync::Mutex::new(()) })
     }
 
     /// Appends all payloads in order. The caller has checked their sizes and that there is at least one.
@@ -48,7 +59,7 @@ impl Appender {
         let room = self.room(shared, partition, payloads).await?;
         // Whatever is acknowledged from now on gets an offset from here on.
         let floor = partition.high();
-        let producer = self.current().ok_or(LogError::Closed)?;
+        let producer = self.current(shared).await?;
         let (done, outcome) = oneshot::channel();
         let batch = Arc::new(Batch {
             state: Mutex::new(BatchState {
@@ -142,8 +153,36 @@ impl Appender {
             .await
     }
 
-    fn current(&self) -> Option<Arc<Producer>> {
-        self.producer.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The producer, made if nobody has needed it yet.
+    async fn current(&self, shared: &Arc<Shared>) -> Result<Arc<Producer>, LogError> {
+        if let Some(found) = self.found() {
+            return found;
+        }
+        let _making = self.making.lock().await;
+        if let Some(found) = self.found() {
+            return found;
+        }
+        let for_new = Arc::clone(shared);
+        let made = Arc::new(blocking(move || producer(&for_new)).await?);
+        let mut stage = self.stage();
+        if matches!(*stage, Stage::Closed) {
+            return Err(LogError::Closed);
+        }
+        *stage = Stage::Ready(Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// None = there is none yet.
+    fn found(&self) -> Option<Result<Arc<Producer>, LogError>> {
+        match &*self.stage() {
+            Stage::Unused => None,
+            Stage::Ready(producer) => Some(Ok(Arc::clone(producer))),
+            Stage::Closed => Some(Err(LogError::Closed)),
+        }
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// After a failure: lets the guard look where the topic may be another, asks for a topic that was refused, and
@@ -175,12 +214,13 @@ impl Appender {
         let for_new = Arc::clone(shared);
         let made = blocking(move || producer(&for_new)).await;
         let old = {
-            let mut current = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
-            match (&*current, made) {
+            let mut stage = self.stage();
+            match (&*stage, made) {
                 // Another append may have done it; and a closed log gets no new one.
-                (Some(current_one), Ok(made)) if Arc::ptr_eq(current_one, &dead) => {
+                (Stage::Ready(current), Ok(made)) if Arc::ptr_eq(current, &dead) => {
                     tracing::warn!(%code, why, "the producer had to be made anew");
-                    current.replace(Arc::new(made))
+                    *stage = Stage::Ready(Arc::new(made));
+                    None
                 }
                 (_, Err(error)) => {
                     tracing::warn!(%error, "a dead producer cannot be replaced yet");
@@ -199,8 +239,8 @@ impl Appender {
 
     /// Waits for what is on its way, then ends the producer. Blocks.
     pub(crate) fn close(&self, shared: &Shared) {
-        let producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(producer) = producer else { return };
+        let was = std::mem::replace(&mut *self.stage(), Stage::Closed);
+        let Stage::Ready(producer) = was else { return };
         // Each record is reported on within the delivery timeout; scans for late ones come every second.
         let patience = shared.config.delivery_timeout * 2;
         if let Err(error) = producer.flush(patience) {
@@ -214,7 +254,11 @@ fn producer(shared: &Shared) -> Result<Producer, LogError> {
         .config
         .producer()?
         .create_with_context(Reports { context: shared.context.clone() })
-        .map_err(|error| errors::refused("make a Kafka producer", error.to_string()))
+        .map_err(|error| refused(&error))
+}
+
+fn refused(error: &KafkaError) -> LogError {
+    errors::refused("make a Kafka producer", error.to_string())
 }
 
 /// Records that are appended together.
