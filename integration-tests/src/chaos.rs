@@ -213,6 +213,7 @@ impl Scenario {
         Layout {
             partitions: 2,
             groups: ["a", "b", "c"].map(str::to_owned).to_vec(),
+            later_groups: Vec::new(),
             leaves_per_group: 2,
             coordinators_per_group: 1,
             ..Layout::default()

@@ -73,6 +73,9 @@ struct How {
     /// Answers held against the replayed log at most, evenly over the run
     #[arg(long, default_value_t = 5_000, value_name = "N")]
     answers: usize,
+    /// Keep disks and logs of what held too; those of what did not are always kept
+    #[arg(long)]
+    keep: bool,
 }
 
 fn main() -> ExitCode {
@@ -148,7 +151,7 @@ fn play(scenario: &Scenario, how: &How, given: Option<&Path>) -> anyhow::Result<
     let has_held = has_held && played.is_ok() && !injected.is_empty();
     let took = clock.now().saturating_duration_since(began).as_secs();
     println!("{}: {} after {took} s", scenario.name, if has_held { "passed" } else { "FAILED" });
-    if !has_held {
+    if !has_held || how.keep {
         println!("  everything is kept in {}", run.keep().display());
     }
     played.map(|()| has_held)
