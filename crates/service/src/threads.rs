@@ -9,9 +9,9 @@ use std::thread::{Builder, JoinHandle};
 /// and an overflow aborts the process.
 pub const STACK_BYTES: usize = 8 * 1024 * 1024;
 
-/// How much threads that work in the background give way to those that somebody waits for: a tenth of the weight, so
-/// that they go on, slowly, on a machine that is full.
-pub const BACKGROUND_NICE: i32 = 10;
+/// How much threads that work in the background give way to those that somebody waits for: a third of the weight, so
+/// that they go on, slowly, on a machine that is full, and what was written is found soon all the same.
+pub const BACKGROUND_NICE: i32 = 5;
 
 /// Makes the calling thread, and those it starts from now on, give way to others: 0 as others, 19 most of all.
 ///
