@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use nautilus_index_repository::{
-    IndexRepository, ObjectName, S3Config, S3Credentials, S3Repository,
+    IndexRepository, ObjectName, RepositoryError, S3Config, S3Credentials, S3Repository,
 };
 use nautilus_test_services::S3;
 use serde::Deserialize;
@@ -177,11 +177,13 @@ fn copy_rate(run: &Run, partition: u32) -> anyhow::Result<f64> {
                 let mut bytes = Vec::new();
                 loop {
                     let from = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                    let part = repository.get_range(&object.name, from, RANGE_BYTES).await?;
-                    if part.is_empty() {
-                        break;
+                    match repository.get_range(&object.name, from, RANGE_BYTES).await {
+                        Ok(part) if part.is_empty() => break,
+                        Ok(part) => bytes.extend_from_slice(&part),
+                        // A newer snapshot made it superfluous since it was listed.
+                        Err(RepositoryError::NotFound { .. }) => break,
+                        Err(error) => return Err(error.into()),
                     }
-                    bytes.extend_from_slice(&part);
                 }
                 tokio::fs::write(path, &bytes).await.context("write a copy")?;
                 anyhow::Ok(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
