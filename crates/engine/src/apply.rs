@@ -49,7 +49,10 @@ impl Writer {
     pub(crate) fn new(shared: Arc<Shared>) -> Result<Self, EngineError> {
         let namespaces = Namespaces::load(&shared)?;
         let next_offset = shared.applied()?;
-        Ok(Self { shared, namespaces, next_offset, postings: ChunkWriter::new(), stopped_at: None })
+        let postings = ChunkWriter::new();
+        let mut writer = Self { shared, namespaces, next_offset, postings, stopped_at: None };
+        writer.applied(next_offset);
+        Ok(writer)
     }
 
     /// The offset the next record must not be below.
@@ -92,10 +95,17 @@ impl Writer {
         }
         let result = apply(self);
         match result {
-            Ok(_) => self.next_offset = offset.next(),
+            Ok(_) => self.applied(offset.next()),
             Err(_) => self.stopped_at = Some(offset),
         }
         result
+    }
+
+    fn applied(&mut self, next_offset: Offset) {
+        self.next_offset = next_offset;
+        // Nobody else writes.
+        let sequence = self.shared.db.latest_sequence_number();
+        self.shared.labels.applied(sequence, next_offset);
     }
 
     fn apply_next(&mut self, offset: Offset, mutation: &Mutation) -> Result<Outcome, EngineError> {
@@ -138,6 +148,7 @@ impl Writer {
         let change = Change { name, before, after };
         if before != Some(after) {
             self.namespaces.put(&mut batch, &change);
+            self.shared.labels.change(name, offset, after);
         }
         self.shared.write(batch)?;
         self.namespaces.written(&change);
@@ -283,6 +294,8 @@ impl Writer {
         let old_code = stored.as_ref().map(|stored| encode_length(stored.header.length));
         if old_code != Some(code) {
             self.put_length(batch, ns.number, ordinal, code)?;
+            let (chunk, offset) = (keys::chunk_of(ordinal), Offset(target.id_row.offset));
+            self.shared.lengths.change(ns.number, chunk, offset, code);
         }
         ns.total_length += u64::from(diff.length_after);
         match &stored {

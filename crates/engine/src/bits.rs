@@ -46,6 +46,11 @@ impl Bits {
         self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= !b);
     }
 
+    /// Number of set bits.
+    pub(crate) fn count(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
     /// The words the bits stand in, lowest bit first.
     pub(crate) fn words(&self) -> &[u64] {
         &self.0
@@ -53,9 +58,13 @@ impl Bits {
 
     /// Takes over bits in the order of their bytes; what there is no room for is left out.
     pub(crate) fn set_bytes(&mut self, bytes: &[u8]) {
-        for (word, eight) in self.0.iter_mut().zip(bytes.chunks(8)) {
+        let (whole, rest) = bytes.as_chunks::<8>();
+        for (word, eight) in self.0.iter_mut().zip(whole) {
+            *word |= u64::from_le_bytes(*eight);
+        }
+        if let Some(word) = self.0.get_mut(whole.len()) {
             let mut padded = [0; 8];
-            padded[..eight.len()].copy_from_slice(eight);
+            padded[..rest.len()].copy_from_slice(rest);
             *word |= u64::from_le_bytes(padded);
         }
     }
@@ -167,6 +176,7 @@ mod tests {
             prop_assert_eq!(&copied, &bits(&a));
             let of_both: Vec<usize> = bits(&a).ones_of_both(&bits(&b), 64..192).collect();
             prop_assert_eq!(of_both, (&a & &b).range(64..192).copied().collect::<Vec<_>>());
+            prop_assert_eq!(bits(&a).count(), a.len());
             prop_assert_eq!(with(Bits::and), &a & &b);
             prop_assert_eq!(with(Bits::or), &a | &b);
             prop_assert_eq!(with(Bits::and_not), &a - &b);

@@ -16,11 +16,14 @@
 mod apply;
 mod bits;
 mod checkpoint;
+mod columns;
 mod common;
 mod diff;
 mod digest;
+mod document_ids;
 mod error;
 mod keys;
+mod labels;
 mod mutation;
 mod namespaces;
 mod ordinals;

@@ -13,8 +13,9 @@ const STEPS_MAX: u32 = 8;
 pub(crate) struct NumberedRows<'a> {
     kind: Kind,
     ns: NamespaceNumber,
-    rows: DBRawIteratorWithThreadMode<'a, DB>,
-    is_placed: bool,
+    snapshot: &'a rocksdb::Snapshot<'a>,
+    /// Opened for the first row; on the row at or after the last number asked for.
+    rows: Option<DBRawIteratorWithThreadMode<'a, DB>>,
 }
 
 impl<'a> NumberedRows<'a> {
@@ -23,29 +24,33 @@ impl<'a> NumberedRows<'a> {
         kind: Kind,
         ns: NamespaceNumber,
     ) -> Self {
-        let mut options = ReadOptions::default();
-        options.set_iterate_lower_bound(keys::of_namespace(kind, ns));
-        options.set_iterate_upper_bound(keys::after_namespace(kind, ns));
-        Self { kind, ns, rows: snapshot.raw_iterator_opt(options), is_placed: false }
+        Self { kind, ns, snapshot, rows: None }
     }
 
     /// The value of the row, if there is one; numbers must not descend from call to call.
     pub(crate) fn get(&mut self, number: u32) -> Result<Option<&[u8]>, EngineError> {
-        let mut steps = 0;
+        let Self { kind, ns, snapshot, rows } = self;
+        let mut steps = if rows.is_none() { STEPS_MAX + 1 } else { 0 };
+        let rows = rows.get_or_insert_with(|| {
+            let mut options = ReadOptions::default();
+            options.set_iterate_lower_bound(keys::of_namespace(*kind, *ns));
+            options.set_iterate_upper_bound(keys::after_namespace(*kind, *ns));
+            snapshot.raw_iterator_opt(options)
+        });
         loop {
-            if !self.is_placed || steps > STEPS_MAX {
-                self.rows.seek(keys::numbered(self.kind, self.ns, number));
-                (self.is_placed, steps) = (true, 0);
+            if steps > STEPS_MAX {
+                rows.seek(keys::numbered(*kind, *ns, number));
+                steps = 0;
             }
-            let Some(key) = self.rows.key() else {
-                self.rows.status().map_err(EngineError::read)?;
+            let Some(key) = rows.key() else {
+                rows.status().map_err(EngineError::read)?;
                 return Ok(None);
             };
             let at = keys::last_ordinal(key).ok_or(Malformed { row: "numbered" })?;
             if at >= number {
-                return Ok(self.rows.value().filter(|_| at == number));
+                return Ok(rows.value().filter(|_| at == number));
             }
-            self.rows.next();
+            rows.next();
             steps += 1;
         }
     }

@@ -9,8 +9,11 @@ use nautilus_types::{LogGeneration, Offset, PartitionId};
 use rocksdb::{DB, Range};
 
 use crate::apply::Writer;
+use crate::columns::{LengthColumns, PartitionColumns};
+use crate::document_ids::{DocumentIds, PartitionIds};
 use crate::error::{EngineError, identity_text};
 use crate::keys::{self, Kind};
+use crate::labels::Labels;
 use crate::mutation::Attributes;
 use crate::namespaces::Totals;
 use crate::read::Searcher;
@@ -57,6 +60,9 @@ pub(crate) struct Shared {
     pub(crate) analyzer: Analyzer,
     pub(crate) durable: AtomicU64,
     pub(crate) dir: PathBuf,
+    pub(crate) labels: Labels,
+    pub(crate) lengths: PartitionColumns,
+    pub(crate) document_ids: PartitionIds,
 }
 
 /// A partition open for searching. Any number of threads may use it at once.
@@ -137,6 +143,19 @@ impl Partition {
 }
 
 impl Shared {
+    /// Of a database that is open.
+    pub(crate) fn of(db: DB, dir: &Path, resources: &Resources) -> Self {
+        Self {
+            db,
+            analyzer: Analyzer::new(),
+            durable: AtomicU64::new(0),
+            dir: dir.to_owned(),
+            labels: Labels::new(),
+            lengths: LengthColumns::partition(&resources.lengths),
+            document_ids: DocumentIds::partition(&resources.document_ids),
+        }
+    }
+
     pub(crate) fn open(
         dir: &Path,
         identity: &PartitionIdentity,
@@ -149,8 +168,7 @@ impl Shared {
         })?;
         let db = DB::open(&resources.options(), dir)
             .map_err(|source| EngineError::Storage { operation: "open", source })?;
-        let shared =
-            Self { db, analyzer: Analyzer::new(), durable: AtomicU64::new(0), dir: dir.to_owned() };
+        let shared = Self::of(db, dir, resources);
         shared.check_identity(identity)?;
         shared.durable.store(shared.applied()?.0, Ordering::Release);
         Ok(shared)

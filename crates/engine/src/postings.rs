@@ -21,13 +21,16 @@ use nautilus_query::FieldSet;
 use rocksdb::{DB, WriteBatch};
 
 use crate::error::EngineError;
-use crate::keys::{Chunk, Kind, NamespaceNumber, Ordinal};
+#[cfg(test)]
+use crate::keys::Chunk;
+use crate::keys::{Kind, NamespaceNumber, Ordinal};
 use crate::rows::posting::Frequencies;
 use crate::search::Budget;
 
 pub(crate) use column::{CHUNK_BITS, Column, Weights};
-pub(crate) use packed::{ChunkReader, ChunkWriter};
-pub(crate) use sums::PrefixSums;
+pub(crate) use packed::{ChunkReader, ChunkWriter, Part};
+pub(crate) use sums::{ChunkSums, PrefixSums, chunk_len};
+pub(crate) use value::{count as count_of, read_column};
 pub(crate) use vocabulary::VocabularyReader;
 pub(crate) use walk::{List, walk};
 
@@ -65,6 +68,7 @@ impl<'a> Term<'a> {
 }
 
 /// What a term has at or after a chunk.
+#[cfg(test)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
     /// Postings in it, now in the column.
@@ -92,6 +96,7 @@ pub(crate) trait PostingWriter {
 /// Reads postings of one namespace in one snapshot.
 pub(crate) trait PostingReader {
     /// Reads the term's postings in `chunk` into `out`, which is only touched where there are any.
+    #[cfg(test)]
     fn read_term(
         &mut self,
         term: Term<'_>,
@@ -99,11 +104,12 @@ pub(crate) trait PostingReader {
         out: &mut Column,
     ) -> Result<Found, EngineError>;
 
-    /// Sums the postings of every token that starts with `prefix`.
+    /// Sums the postings of every token that starts with `prefix`; the namespace's ordinals are below `ordinals`.
     fn read_prefix(
         &mut self,
         prefix: &str,
         fields: FieldSet,
+        ordinals: Ordinal,
         budget: &mut dyn Budget,
     ) -> Result<(PrefixSums, Scan), EngineError>;
 

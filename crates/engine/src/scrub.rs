@@ -4,9 +4,7 @@
 //! what is read comes from the files, each block with its checksum.
 
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
 
-use nautilus_analysis::Analyzer;
 use rocksdb::DB;
 
 use crate::digest::{Depth, Digests};
@@ -28,10 +26,9 @@ pub fn scrub(
     dir: &Path,
     pace: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Option<Digests>, EngineError> {
-    let options = Resources::new(BLOCK_CACHE_BYTES, WRITE_BUFFERS_BYTES).options();
-    let db = DB::open_for_read_only(&options, dir, false)
+    let resources = Resources::new(BLOCK_CACHE_BYTES, WRITE_BUFFERS_BYTES);
+    let db = DB::open_for_read_only(&resources.options(), dir, false)
         .map_err(|source| EngineError::Storage { operation: "open", source })?;
-    let shared =
-        Shared { db, analyzer: Analyzer::new(), durable: AtomicU64::new(0), dir: dir.to_owned() };
+    let shared = Shared::of(db, dir, &resources);
     Searcher::new(&shared).digests(Depth::Derive, pace)
 }

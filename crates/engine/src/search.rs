@@ -3,16 +3,23 @@
 //! ```text
 //! for each namespace of the scope
 //!   prefixes: their whole range once
-//!   for each chunk of ordinals: its lists ─► bit sets ─► the tree over bit sets
-//!     for each slice of it: filter ─► phrases of the survivors ─► matches with frequencies
-//! statistics of the whole scope ─► BM25, or the number sorted by ─► top-k, ties by document id
+//!   for each chunk of ordinals: its lists, held as they are stored, and counted
+//! statistics of the whole scope ─► what each leaf is worth
+//! for each chunk: its lists ─► bit sets ─► the tree over bit sets
+//!   for each slice of it: filter ─► phrases of the survivors ─► count ─► BM25, or the number sorted by
+//!     ─► what may be among the wanted ones, with frequencies
+//! ─► top-k, ties by document id
 //! ```
 //!
 //! The lists of a chunk are read whole or not at all, and phrases are checked document by document, so a
-//! search that runs out of time still returns only true matches, with `truncated` said.
+//! search that runs out of time still returns only true matches, with `truncated` said. All matches are counted; only
+//! those are kept that are not worse than as many others as are wanted.
 
 mod attributes;
+mod best;
 mod frequencies;
+mod held;
+mod lengths;
 mod matches;
 mod order;
 mod phrase;
@@ -21,22 +28,29 @@ mod request;
 mod select;
 mod ties;
 mod top;
+mod weigh;
 mod window;
 
 use std::collections::HashSet;
 
+use nautilus_query::scoring::{Collection, Scorer};
 use nautilus_types::{DocumentId, Incarnation, NamespaceName, Offset};
 
 use crate::error::EngineError;
-use crate::keys;
-use crate::postings::{ChunkReader, PostingReader, Scan};
+use crate::keys::{self, NamespaceNumber};
+use crate::postings::{CHUNK_BITS, ChunkReader, PostingReader, Scan};
 use crate::read::Searcher;
 use crate::rows::namespace::NamespaceRow;
 use attributes::AttributeReader;
-use matches::{Lengths, Matches};
+use best::Best;
+use held::Held;
+use lengths::Lengths;
+use matches::Matches;
+use order::Rank;
 use phrase::PhraseChecker;
 use plan::Plan;
 use top::Ranking;
+use weigh::Weigher;
 use window::Window;
 
 pub use request::{Cursor, Filter, NumberRange, SearchRequest, Sort, SortKey};
@@ -122,8 +136,12 @@ const SLICE_MAX: usize = 4_096;
 const SLICE_MIN: usize = 256;
 /// Weights of a slice: 1 MiB, however many leaves score. Memory that is touched first costs half a millisecond a MiB.
 const SLICE_WEIGHTS_MAX: usize = 1 << 18;
+/// With so few leaves, and no texts to be read, a whole chunk is weighed in a quarter of a millisecond.
+const LEAVES_OF_WHOLE_CHUNKS_MAX: usize = 4;
 /// Namespaces resolved between two looks at the budget.
 const NAMESPACES_PER_BUDGET_CHECK: usize = 64;
+/// Postings weighed in any case, half a millisecond: a search that used all its time for reading still returns something.
+const POSTINGS_WEIGHED_MIN: usize = 131_072;
 
 impl Searcher<'_> {
     /// Searches this snapshot.
@@ -145,38 +163,55 @@ impl Searcher<'_> {
         }
         let next_offset = self.next_offset()?;
         let (namespaces, resolved) = self.resolve(request.scope, budget)?;
-        let mut search = Search {
+        let mut reading = Reading {
             searcher: self,
-            request,
-            matches: Matches::new(&plan, request.sort.key != SortKey::Relevance),
-            document_frequencies: vec![0; plan.scoring.len()],
             window: Window::new(&plan),
-            plan,
+            held: Held::default(),
+            document_frequencies: vec![0; plan.scoring.len()],
+            plan: &plan,
             rows_scanned: 0,
         };
-        let mut truncated = resolved == Scan::Exhausted;
-        for (scope_index, row) in &namespaces {
-            if truncated {
+        let mut read = resolved;
+        for (number, (_, row)) in namespaces.iter().enumerate() {
+            if read == Scan::Exhausted {
                 break;
             }
-            truncated = search.namespace(*scope_index, row, budget)? == Scan::Exhausted;
+            read = reading.namespace(number, row, budget)?;
         }
+        let Reading { window, held, document_frequencies, rows_scanned, .. } = reading;
 
-        let Search { matches, document_frequencies, rows_scanned, .. } = search;
         let statistics = ScopeStatistics {
             documents: namespaces.iter().map(|(_, row)| row.documents).sum(),
             total_length: namespaces.iter().map(|(_, row)| row.total_length).sum(),
             document_frequencies,
         };
-        let weighed_against = request.statistics.unwrap_or(&statistics);
-        let ranking = Ranking::new(self, request, &matches, weighed_against);
+        let scorer = scorer(request.statistics.unwrap_or(&statistics));
+        let cursor_rank = request.after.map(|cursor| Rank::of_cursor(cursor, request.sort));
+        // Where documents are left out for having changed, any match may come to be wanted.
+        let best = Best::new(request.limit, cursor_rank);
+        let weigher = Weigher::new(&scorer, request.sort, best);
+        let mut weighing = Weighing {
+            searcher: self,
+            request,
+            next_offset,
+            plan: &plan,
+            window,
+            held,
+            weigher: request.changed_before.is_none().then_some(weigher),
+            matches: Matches::new(&plan, request.sort.key != SortKey::Relevance),
+            total_hits: 0,
+            spent: 0,
+        };
+        let weighed = weighing.chunks(&namespaces, budget)?;
+        let Weighing { matches, total_hits, .. } = weighing;
+        let ranking = Ranking::new(self, request, &matches, &scorer, cursor_rank);
         let (candidates, ranked) = ranking.best(budget)?;
         Ok(SearchOutcome {
             next_offset,
             candidates,
-            total_hits: matches.len() as u64,
+            total_hits,
             statistics,
-            truncated: truncated || ranked == Scan::Exhausted,
+            truncated: [read, weighed, ranked].contains(&Scan::Exhausted),
             rows_scanned,
         })
     }
@@ -196,7 +231,7 @@ impl Searcher<'_> {
             {
                 return Ok((rows, Scan::Exhausted));
             }
-            if seen.insert(entry)
+            if (scope.len() == 1 || seen.insert(entry))
                 && let Some(row) = self.namespace(entry)?
             {
                 rows.push((scope_index, row));
@@ -206,23 +241,28 @@ impl Searcher<'_> {
     }
 }
 
-/// A search under way.
-struct Search<'a> {
+fn scorer(statistics: &ScopeStatistics) -> Scorer {
+    let ScopeStatistics { documents, total_length, document_frequencies } = statistics;
+    let collection = Collection { documents: *documents, total_length: *total_length };
+    Scorer::new(collection, document_frequencies)
+}
+
+/// The first part of a search: reading and counting.
+struct Reading<'a> {
     searcher: &'a Searcher<'a>,
-    request: &'a SearchRequest<'a>,
-    plan: Plan,
+    plan: &'a Plan,
     /// One for all namespaces: for a thousand lists its memory is some megabytes.
     window: Window,
-    matches: Matches,
-    /// Of the scoring leaves, in the namespaces searched so far.
+    held: Held,
+    /// Of the scoring leaves, in the namespaces read so far.
     document_frequencies: Vec<u64>,
     rows_scanned: u64,
 }
 
-impl Search<'_> {
+impl Reading<'_> {
     fn namespace(
         &mut self,
-        scope_index: usize,
+        number: usize,
         row: &NamespaceRow,
         budget: &mut dyn Budget,
     ) -> Result<Scan, EngineError> {
@@ -232,46 +272,116 @@ impl Search<'_> {
         if row.documents == 0 {
             return Ok(Scan::Complete);
         }
-        let mut postings = ChunkReader::new(&self.searcher.snapshot, row.number);
+        let mut postings = ChunkReader::of(self.searcher, row.number, row.next_ordinal);
         let mut frequencies = vec![0_u64; self.plan.lists.len()];
-        self.matches.begin_namespace(scope_index, row.number);
-        let scan = self.windows(row, &mut postings, &mut frequencies, budget)?;
+        let scan = self.lists(number, row, &mut postings, &mut frequencies, budget)?;
         self.rows_scanned += postings.postings_read();
         self.plan.add_document_frequencies(&frequencies, &mut self.document_frequencies);
         Ok(scan)
     }
 
-    fn windows(
+    fn lists(
         &mut self,
+        number: usize,
         row: &NamespaceRow,
-        postings: &mut dyn PostingReader,
+        postings: &mut ChunkReader<'_>,
         frequencies: &mut [u64],
         budget: &mut dyn Budget,
     ) -> Result<Scan, EngineError> {
-        let Self { searcher, request, plan, window, matches, .. } = self;
-        window.begin_namespace();
-        if window.read_prefixes(plan, postings, budget)? == Scan::Exhausted {
+        let Self { plan, window, held, .. } = self;
+        let ordinals = row.next_ordinal;
+        if window.begin_namespace(plan, ordinals, postings, budget)? == Scan::Exhausted {
             return Ok(Scan::Exhausted);
         }
-        let mut attributes =
-            AttributeReader::new(searcher, row.number, request.filter, request.sort.key);
-        let mut lengths = Lengths::new(searcher, row.number);
-        let mut phrases = PhraseChecker::new(searcher, row.number, plan);
-        let slice = slice_len(plan.scoring.len());
-        for chunk in 0..=keys::chunk_of(row.next_ordinal.saturating_sub(1)).0 {
-            if budget.is_exhausted()
-                || window.read(plan, chunk, postings, budget)? == Scan::Exhausted
-            {
+        for chunk in 0..=keys::chunk_of(ordinals.saturating_sub(1)).0 {
+            let place = (number, ordinals, chunk);
+            let scan = window.read(plan, place, postings, held, frequencies, budget)?;
+            if scan == Scan::Exhausted {
                 return Ok(Scan::Exhausted);
             }
-            window.count_documents(frequencies);
+        }
+        Ok(Scan::Complete)
+    }
+}
+
+/// The second part of a search: matching and weighing what was read.
+struct Weighing<'a> {
+    searcher: &'a Searcher<'a>,
+    request: &'a SearchRequest<'a>,
+    next_offset: Offset,
+    plan: &'a Plan,
+    window: Window,
+    held: Held,
+    /// None where every match is kept.
+    weigher: Option<Weigher<'a>>,
+    matches: Matches,
+    total_hits: u64,
+    /// Postings gone through.
+    spent: usize,
+}
+
+impl Weighing<'_> {
+    fn chunks(
+        &mut self,
+        namespaces: &[(usize, NamespaceRow)],
+        budget: &mut dyn Budget,
+    ) -> Result<Scan, EngineError> {
+        let mut number = 0;
+        while let Some(first) = self.held.chunk(number) {
+            let Some((scope_index, row)) = namespaces.get(first.namespace) else { break };
+            self.matches.begin_namespace(*scope_index, row.number);
+            let scan = self.namespace(row.number, &mut number, budget)?;
+            if scan == Scan::Exhausted {
+                return Ok(Scan::Exhausted);
+            }
+        }
+        Ok(Scan::Complete)
+    }
+
+    /// Goes through the chunks of one namespace, from `number` on.
+    fn namespace(
+        &mut self,
+        ns: NamespaceNumber,
+        number: &mut usize,
+        budget: &mut dyn Budget,
+    ) -> Result<Scan, EngineError> {
+        let Self { searcher, request, next_offset, plan, window, held, weigher, .. } = self;
+        let mut attributes = AttributeReader::new(searcher, ns, request.filter, request.sort.key);
+        let mut lengths = Lengths::new(searcher, ns, *next_offset);
+        let mut phrases = PhraseChecker::new(searcher, ns, plan);
+        let slice = slice_len(plan, weigher.is_some());
+        let namespace = held.chunk(*number).map(|chunk| chunk.namespace);
+        while let Some(chunk) = held.chunk(*number).filter(|c| Some(c.namespace) == namespace) {
+            *number += 1;
+            let spent = &mut self.spent;
+            let mut spend = |postings| {
+                *spent += POSTINGS_PER_LIST + postings;
+                let is_over = *spent >= POSTINGS_WEIGHED_MIN && budget.is_exhausted();
+                if is_over { Scan::Exhausted } else { Scan::Complete }
+            };
+            if window.load(plan, held, chunk, &mut spend)? == Scan::Exhausted {
+                return Ok(Scan::Exhausted);
+            }
             while window.next_slice(slice) {
+                if self.spent >= POSTINGS_WEIGHED_MIN && budget.is_exhausted() {
+                    return Ok(Scan::Exhausted);
+                }
                 if attributes.filter(window, budget)? == Scan::Exhausted {
                     return Ok(Scan::Exhausted);
                 }
                 let verified = window.verify_phrases(&mut phrases, plan, budget)?;
-                let added = matches.add(&mut lengths, plan, window, &attributes, budget)?;
-                if verified == Scan::Exhausted || added == Scan::Exhausted {
+                let matches = window.matches();
+                let codes = lengths.codes(window)?;
+                self.spent += matches * plan.scoring.len();
+                if let Some(weigher) = weigher {
+                    weigher.keep_best(window, plan, codes, &attributes);
+                }
+                let added = self.matches.add(codes, plan, window, &attributes, budget);
+                if added == Scan::Exhausted {
+                    return Ok(Scan::Exhausted);
+                }
+                self.total_hits += matches as u64;
+                if verified == Scan::Exhausted {
                     return Ok(Scan::Exhausted);
                 }
             }
@@ -280,7 +390,14 @@ impl Search<'_> {
     }
 }
 
-/// Ordinals of a slice where so many leaves score.
-fn slice_len(leaves: usize) -> usize {
+/// What a list costs beside its postings, in postings.
+const POSTINGS_PER_LIST: usize = 64;
+
+/// Ordinals of a slice.
+fn slice_len(plan: &Plan, is_weighed: bool) -> usize {
+    let leaves = plan.scoring.len();
+    if is_weighed && leaves <= LEAVES_OF_WHOLE_CHUNKS_MAX && plan.phrases.is_empty() {
+        return CHUNK_BITS;
+    }
     (SLICE_WEIGHTS_MAX / leaves.max(1)).clamp(SLICE_MIN, SLICE_MAX).next_power_of_two()
 }

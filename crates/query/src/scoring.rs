@@ -101,18 +101,62 @@ impl Scorer {
     /// What [`score`] gives, from the number and frequency of each leaf that the document has, ascending by number.
     #[must_use]
     pub fn score(&self, length: u32, frequencies: impl IntoIterator<Item = (u32, u32)>) -> f64 {
-        let norm = K1 * (1.0 - B + B * relative_length(self.collection, length));
+        let norm = self.norm(length);
         frequencies.into_iter().fold(0.0, |sum, (leaf, frequency)| {
             let idf = usize::try_from(leaf).ok().and_then(|leaf| self.idfs.get(leaf));
             match idf {
-                Some(idf) if frequency > 0 => {
-                    let tf = f64::from(frequency);
-                    sum + idf * tf * (K1 + 1.0) / (tf + norm)
-                }
+                Some(&idf) if frequency > 0 => sum + part(idf, norm, frequency),
                 Some(_) | None => sum,
             }
         })
     }
+
+    /// What all parts of the score of a document of this length have in common.
+    #[must_use]
+    #[inline]
+    pub fn norm(&self, length: u32) -> f64 {
+        K1 * (1.0 - B + B * relative_length(self.collection, length))
+    }
+
+    /// Scores of one leaf; a score is the sum of its leaves' parts, from left to right.
+    #[must_use]
+    pub fn leaf(&self, number: usize) -> LeafScorer {
+        LeafScorer { idf: self.idfs.get(number).copied().unwrap_or(0.0) }
+    }
+}
+
+/// What one leaf adds to scores.
+#[derive(Debug, Clone, Copy)]
+pub struct LeafScorer {
+    idf: f64,
+}
+
+impl LeafScorer {
+    /// What the leaf adds to the score of a document with this [`Scorer::norm`], for a frequency above 0.
+    #[must_use]
+    #[inline]
+    pub fn part(self, norm: f64, frequency: u32) -> f64 {
+        part(self.idf, norm, frequency)
+    }
+
+    /// A number for which [`Self::part`] is below `floor` wherever `norm` is above it times the frequency. Where
+    /// rounding could tell otherwise it is infinite.
+    #[must_use]
+    pub fn norm_by_frequency_max(self, floor: f64) -> f64 {
+        // tf · c / (tf + norm) ≥ floor, if and only if norm ≤ tf · (c − floor) / floor.
+        let highest = self.idf * (K1 + 1.0);
+        if floor > 0.0 && floor < highest * 0.999 {
+            (highest - floor) / floor * (1.0 + 1e-9)
+        } else {
+            f64::INFINITY
+        }
+    }
+}
+
+#[inline]
+fn part(idf: f64, norm: f64, frequency: u32) -> f64 {
+    let tf = f64::from(frequency);
+    idf * tf * (K1 + 1.0) / (tf + norm)
 }
 
 fn relative_length(collection: Collection, length: u32) -> f64 {
@@ -252,6 +296,24 @@ mod tests {
             let expected = score(collection, &dfs, length, &frequencies);
             let got = Scorer::new(collection, &dfs).score(length, (0..).zip(frequencies));
             prop_assert_eq!(got.to_bits(), expected.to_bits());
+        }
+
+        #[test]
+        fn parts_add_up_and_stay_below_a_floor_beyond_its_norm(
+            documents in 1..1_000_000_u64, total_length in 1..100_000_000_u64, length: u32, df in 0..1_000_000_u64,
+            frequency in 1..=u32::MAX, small in 1..50_u32, of_highest in 0.0..1.2_f64,
+        ) {
+            let scorer = Scorer::new(Collection { documents, total_length }, &[df]);
+            let highest = scorer.leaf(0).part(0.0, u32::MAX);
+            for frequency in [frequency, small] {
+                let norm = scorer.norm(length);
+                let part = scorer.leaf(0).part(norm, frequency);
+                prop_assert_eq!((0.0 + part).to_bits(), scorer.score(length, [(0, frequency)]).to_bits());
+                for floor in [highest * of_highest, part, part.next_up(), part.next_down()] {
+                    let bound = scorer.leaf(0).norm_by_frequency_max(floor) * f64::from(frequency);
+                    prop_assert!(part < floor || norm <= bound, "{} {} {}", part, floor, bound);
+                }
+            }
         }
 
         #[test]

@@ -90,10 +90,11 @@ impl PostingReader for RowReader<'_> {
         &mut self,
         prefix: &str,
         fields: FieldSet,
+        ordinals: Ordinal,
         _: &mut dyn Budget,
     ) -> Result<(PrefixSums, Scan), EngineError> {
         let start = keys::postings_prefix(self.ns, prefix.as_bytes());
-        let mut sums = PrefixSums::new(fields);
+        let mut sums = PrefixSums::new(fields, ordinals);
         self.rows.seek(&start);
         while let Some((key, value)) = self.rows.item().filter(|(key, _)| key.starts_with(&start)) {
             let ordinal = keys::last_ordinal(key).ok_or(Malformed { row: "posting" })?;

@@ -198,7 +198,7 @@ pub(super) fn overlay<'a>(below: &[Entry<'a>], above: &[Entry<'a>], out: &mut Ve
 }
 
 /// Decodes a value into `column`, in place of what that holds.
-pub(super) fn read_column(value: &[u8], column: &mut Column) -> Result<(), Malformed> {
+pub(crate) fn read_column(value: &[u8], column: &mut Column) -> Result<(), Malformed> {
     column.clear();
     try_read_column(value, column).ok_or(MALFORMED)?;
     column.seal();
@@ -207,26 +207,72 @@ pub(super) fn read_column(value: &[u8], column: &mut Column) -> Result<(), Malfo
 
 fn try_read_column(value: &[u8], column: &mut Column) -> Option<()> {
     let parts = parts(value)?;
-    if let Some(whole) = parts.packed.filter(|_| parts.changes.is_empty())
-        && let Packed { count, bitmap: Some(bitmap), rest } = packed(whole)?
-    {
-        let (codes, rest) = rest.split_at_checked(count)?;
-        column.fill(bitmap, codes);
-        if column.bits().ones().count() != count {
+    let Some(packed) = parts.packed else {
+        let mut has_room = true;
+        for_each_change(parts.changes, |entry| {
+            if entry.code != 0 {
+                has_room &= column.has_room(entry.index);
+                column.push(entry.index, entry.code, || entry.frequencies());
+            }
+        })?;
+        return has_room.then_some(());
+    };
+    read_packed_column(packed, column)?;
+    if !parts.changes.is_empty() {
+        let mut changes = Vec::new();
+        read_changes(parts.changes, &mut changes)?;
+        if !changes.iter().all(|change| column.has_room(change.index)) {
             return None;
         }
-        let mut long = varint::Reader(rest);
-        if !long.is_empty() {
-            column.fill_long(|code| Frequencies::read(code, &mut long))?;
-        }
-        return long.is_empty().then_some(());
-    }
-    let mut entries = Vec::new();
-    read_live(parts, &mut entries)?;
-    for entry in entries {
-        column.push(entry.index, entry.code, || entry.frequencies());
+        column.seal();
+        column.lay(&changes);
     }
     Some(())
+}
+
+/// Decodes a packed list without taking its postings apart.
+fn read_packed_column(value: &[u8], column: &mut Column) -> Option<()> {
+    let Packed { count, bitmap, rest } = packed(value)?;
+    let rest = match bitmap {
+        Some(bitmap) => {
+            let (codes, rest) = rest.split_at_checked(count)?;
+            column.fill(bitmap, codes)?;
+            rest
+        }
+        None => {
+            let mut reader = varint::Reader(rest);
+            let mut index = 0;
+            for at in 0..count {
+                let gap = match *reader.0 {
+                    [gap, ref rest @ ..] if gap < 0x80 => {
+                        reader.0 = rest;
+                        usize::from(gap)
+                    }
+                    _ => usize::try_from(reader.u64()?).ok()?,
+                };
+                if at > 0 && gap == 0 {
+                    return None;
+                }
+                index = gap.checked_add(index)?;
+                column.set(index)?;
+            }
+            let (codes, rest) = reader.0.split_at_checked(count)?;
+            column.fill(&[], codes)?;
+            rest
+        }
+    };
+    let mut long = varint::Reader(rest);
+    if !long.is_empty() || column.needs_more() {
+        column.fill_long(|code| Frequencies::read(code, &mut long))?;
+    }
+    long.is_empty().then_some(())
+}
+
+/// How many postings a value says to have, where it says so: a packed list that nothing changes.
+pub(crate) fn count(value: &[u8]) -> Option<u64> {
+    let parts = parts(value)?;
+    let whole = parts.packed.filter(|_| parts.changes.is_empty())?;
+    u64::try_from(packed(whole)?.count).ok()
 }
 
 /// Calls `f` for each posting of a value: for sums over many small lists.

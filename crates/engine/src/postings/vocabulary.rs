@@ -4,7 +4,7 @@ use nautilus_query::FieldSet;
 
 use super::{ChunkReader, PostingReader, Scan, Weights, value};
 use crate::error::EngineError;
-use crate::keys;
+use crate::keys::{self, Kind};
 use crate::rows::Malformed;
 use crate::search::Budget;
 
@@ -30,12 +30,13 @@ impl VocabularyReader for ChunkReader<'_> {
         budget: &mut dyn Budget,
         each: &mut dyn FnMut(&str, u64) -> Scan,
     ) -> Result<Scan, EngineError> {
-        let start = keys::postings_prefix(self.ns, prefix.as_bytes());
+        let start = keys::postings_prefix(self.ns(), prefix.as_bytes());
         let weights = Weights::of(fields);
         let mut word = Word::default();
         let mut scan = Scan::Complete;
-        self.rows.seek(&start);
-        while let Some((key, value)) = self.rows.item() {
+        let mut rows = self.scan(Kind::Posting);
+        rows.seek(&start);
+        while let Some((key, value)) = rows.item() {
             if !key.starts_with(&start) {
                 break;
             }
@@ -55,9 +56,9 @@ impl VocabularyReader for ChunkReader<'_> {
                 scan = Scan::Exhausted;
                 break;
             }
-            self.rows.next();
+            rows.next();
         }
-        self.rows.status().map_err(EngineError::read)?;
+        rows.status().map_err(EngineError::read)?;
         Ok(if word.report(each)? == Scan::Exhausted { Scan::Exhausted } else { scan })
     }
 }

@@ -1,4 +1,4 @@
-//! The documents that match, with what scoring needs, in flat memory.
+//! The matches that may be wanted, with what scoring needs, in flat memory.
 
 use std::ops::Range;
 
@@ -10,11 +10,8 @@ use super::frequencies::{LeafFrequencies, LeafFrequency};
 use super::plan::Plan;
 use super::select::MatchIndex;
 use super::window::Window;
-use crate::error::EngineError;
-use crate::keys::{Kind, LENGTHS_PER_ROW, NamespaceNumber, Ordinal};
-use crate::ordinals::NumberedRows;
+use crate::keys::{NamespaceNumber, Ordinal};
 use crate::postings::Scan;
-use crate::read::Searcher;
 
 /// A document that matches.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +28,7 @@ pub(super) struct NamespaceMatches {
     pub(super) indices: Range<MatchIndex>,
 }
 
-/// All matches of a search.
+/// All matches of a search that may be wanted.
 pub(super) struct Matches {
     /// Ascending by number; none without matches.
     namespaces: Vec<NamespaceMatches>,
@@ -45,6 +42,8 @@ pub(super) struct Matches {
 
 /// Bound of a search's memory for matches: a broad query over millions of documents ends here, truncated.
 const MATCHES_BYTES_MAX: usize = 64 << 20;
+/// Leaves looked up in a slice between two looks at the budget.
+const LEAVES_PER_BUDGET_CHECK: usize = 4;
 
 impl Matches {
     pub(super) fn new(plan: &Plan, is_sorted_by_value: bool) -> Self {
@@ -112,17 +111,18 @@ impl Matches {
         self.namespaces.push(NamespaceMatches { scope_index, ns, indices });
     }
 
-    /// Adds the window's matches to the last namespace begun; `Exhausted` where they would take too much time or memory.
+    /// Adds the window's matches, whose lengths are those of `codes`, to the last namespace begun; `Exhausted` where
+    /// they would take too much time or memory.
     pub(super) fn add(
         &mut self,
-        lengths: &mut Lengths<'_>,
+        codes: &[u8],
         plan: &Plan,
         window: &Window,
         attributes: &AttributeReader<'_>,
         budget: &mut dyn Budget,
-    ) -> Result<Scan, EngineError> {
+    ) -> Scan {
         let first = self.len();
-        let scan = self.add_window(lengths, plan, window, attributes, budget)?;
+        let scan = self.add_window(codes, plan, window, attributes, budget);
         if scan == Scan::Exhausted {
             self.matches.truncate(first);
             self.frequencies.truncate(first);
@@ -131,20 +131,22 @@ impl Matches {
         if let Some(last) = self.namespaces.last_mut() {
             last.indices.end = self.matches.len();
         }
-        Ok(scan)
+        scan
     }
 
     fn add_window(
         &mut self,
-        lengths: &mut Lengths<'_>,
+        codes: &[u8],
         plan: &Plan,
         window: &Window,
         attributes: &AttributeReader<'_>,
         budget: &mut dyn Budget,
-    ) -> Result<Scan, EngineError> {
+    ) -> Scan {
         let first = self.matches.len();
-        for ordinal in window.matched() {
-            let length_code = lengths.code(ordinal)?;
+        for index in window.matched_indexes() {
+            let ordinal = window.ordinal(index);
+            // A code is only written where it is not 0: an empty document has none.
+            let length_code = codes.get(index).copied().unwrap_or(0);
             self.matches.push(Match { ordinal, length_code });
             if self.is_sorted_by_value {
                 self.sort_values.push(attributes.sort_value(ordinal));
@@ -153,11 +155,15 @@ impl Matches {
         let (matches, frequencies) = (&self.matches[first..], &mut self.frequencies);
         for (leaf_index, &leaf) in plan.scoring.iter().enumerate() {
             // A leaf has at most a slice's documents, a query a thousand leaves.
-            if budget.is_exhausted() {
-                return Ok(Scan::Exhausted);
+            if leaf_index.is_multiple_of(LEAVES_PER_BUDGET_CHECK)
+                && leaf_index > 0
+                && budget.is_exhausted()
+            {
+                return Scan::Exhausted;
             }
             let mut at = 0;
-            window.for_each_weight(leaf, |ordinal, frequency| {
+            window.for_each_weight(leaf, |index, frequency| {
+                let ordinal = window.ordinal(index);
                 while matches.get(at).is_some_and(|found| found.ordinal < ordinal) {
                     at += 1;
                 }
@@ -167,33 +173,6 @@ impl Matches {
         frequencies.end_slice(matches.len());
         let bytes = self.matches.len() * (size_of::<Match>() + size_of::<Option<i64>>())
             + self.frequencies.len() * size_of::<LeafFrequency>();
-        Ok(if bytes > MATCHES_BYTES_MAX { Scan::Exhausted } else { Scan::Complete })
-    }
-}
-
-/// Length codes of one namespace by ordinal, ascending from call to call.
-pub(super) struct Lengths<'a> {
-    rows: NumberedRows<'a>,
-    /// The row read last, and its number.
-    held: Option<u32>,
-    row: Vec<u8>,
-}
-
-impl<'a> Lengths<'a> {
-    pub(super) fn new(searcher: &'a Searcher<'_>, ns: NamespaceNumber) -> Self {
-        let rows = NumberedRows::new(&searcher.snapshot, Kind::Lengths, ns);
-        Self { rows, held: None, row: Vec::new() }
-    }
-
-    fn code(&mut self, ordinal: Ordinal) -> Result<u8, EngineError> {
-        let number = ordinal / LENGTHS_PER_ROW;
-        if self.held != Some(number) {
-            self.row.clear();
-            self.row.extend_from_slice(self.rows.get(number)?.unwrap_or_default());
-            self.held = Some(number);
-        }
-        let at = usize::try_from(ordinal % LENGTHS_PER_ROW).unwrap_or(0);
-        // A code is only written where it is not 0: an empty document has none.
-        Ok(self.row.get(at).copied().unwrap_or(0))
+        if bytes > MATCHES_BYTES_MAX { Scan::Exhausted } else { Scan::Complete }
     }
 }

@@ -19,6 +19,12 @@ impl Rank {
         Self { is_without: false, key: !ascending }
     }
 
+    /// The score it was made of.
+    pub(super) fn score(self) -> f64 {
+        let ascending = !self.key;
+        f64::from_bits(if ascending & SIGN == 0 { !ascending } else { ascending & !SIGN })
+    }
+
     /// In the direction of the sort; without a value last.
     pub(super) fn of_value(value: Option<i64>, is_ascending: bool) -> Self {
         let Some(value) = value else { return Self { is_without: true, key: 0 } };
@@ -50,6 +56,7 @@ mod tests {
         fn scores_rank_in_their_total_order(a: u64, b: u64) {
             let (a, b) = (f64::from_bits(a), f64::from_bits(b));
             prop_assert_eq!(Rank::of_score(a).cmp(&Rank::of_score(b)), b.total_cmp(&a));
+            prop_assert_eq!(Rank::of_score(a).score().to_bits(), a.to_bits());
         }
 
         #[test]

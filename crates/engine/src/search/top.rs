@@ -9,15 +9,16 @@
 //! What goes on once the budget has ended is bounded, so that a search that used all its time for reading still
 //! returns something: the best of the first matches it found.
 
-use nautilus_query::scoring::{Collection, Scorer};
+use nautilus_query::scoring::Scorer;
 use nautilus_types::{DocumentId, NamespaceName};
+use rocksdb::DBPinnableSlice;
 
 use super::matches::Matches;
 use super::order::Rank;
 use super::request::{SearchRequest, SortKey};
 use super::select::{MatchIndex, Selected, Selection};
 use super::ties::Ties;
-use super::{Budget, Candidate, ScopeStatistics};
+use super::{Budget, Candidate};
 use crate::error::EngineError;
 use crate::keys;
 use crate::postings::Scan;
@@ -45,7 +46,7 @@ pub(super) struct Ranking<'a> {
     pub(super) searcher: &'a Searcher<'a>,
     pub(super) request: &'a SearchRequest<'a>,
     pub(super) matches: &'a Matches,
-    scorer: Scorer,
+    scorer: &'a Scorer,
     cursor_rank: Option<Rank>,
 }
 
@@ -54,12 +55,9 @@ impl<'a> Ranking<'a> {
         searcher: &'a Searcher<'a>,
         request: &'a SearchRequest<'a>,
         matches: &'a Matches,
-        statistics: &ScopeStatistics,
+        scorer: &'a Scorer,
+        cursor_rank: Option<Rank>,
     ) -> Self {
-        let ScopeStatistics { documents, total_length, document_frequencies } = statistics;
-        let collection = Collection { documents: *documents, total_length: *total_length };
-        let scorer = Scorer::new(collection, document_frequencies);
-        let cursor_rank = request.after.map(|cursor| Rank::of_cursor(cursor, request.sort));
         Self { searcher, request, matches, scorer, cursor_rank }
     }
 
@@ -161,9 +159,18 @@ impl<'a> Ranking<'a> {
 
     /// The match with its id, if it is wanted.
     pub(super) fn hit(&self, rank: Rank, index: MatchIndex) -> Result<Option<Hit>, EngineError> {
+        let ids = &self.searcher.shared.document_ids;
+        let (ns, ordinal) = (self.matches.namespace_of(index).ns, self.matches.ordinal(index));
+        if self.request.changed_before.is_none()
+            && let Some(document_id) = ids.get(ns, ordinal)
+        {
+            let hit = Hit { rank, document_id, index };
+            return Ok(self.is_after_cursor(&hit).then_some(hit));
+        }
         let header = self.header(index)?;
         let (id, changed_at) = Header::decode_id_and_change(&header)?;
         let document_id = DocumentId::new(id).map_err(|_| Malformed { row: "header" })?;
+        ids.insert(ns, ordinal, &document_id);
         let hit = Hit { rank, document_id, index };
         Ok((self.is_after_cursor(&hit) && self.is_unchanged(changed_at)).then_some(hit))
     }
@@ -207,9 +214,9 @@ impl<'a> Ranking<'a> {
         &self.request.scope[of.scope_index].namespace
     }
 
-    fn header(&self, index: MatchIndex) -> Result<Vec<u8>, EngineError> {
+    fn header(&self, index: MatchIndex) -> Result<DBPinnableSlice<'_>, EngineError> {
         let ns = self.matches.namespace_of(index).ns;
-        let header = self.searcher.get(&keys::header(ns, self.matches.ordinal(index)))?;
+        let header = self.searcher.get_pinned(&keys::header(ns, self.matches.ordinal(index)))?;
         header.ok_or(EngineError::Missing { row: "header" })
     }
 

@@ -1,32 +1,43 @@
 //! One chunk of ordinals of one namespace: its lists, and which of its documents match.
+//!
+//! Chunks come by twice: first to be read and counted, then, once it is known what each leaf is worth, to be weighed.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
+use nautilus_query::FieldSet;
+
 use super::Budget;
+use super::held::{Held, HeldChunk, Piece};
 use super::phrase::PhraseChecker;
 use super::plan::{Expression, Leaf, List, ListKind, Phrase, Plan};
 use crate::bits::Bits;
 use crate::error::EngineError;
 use crate::keys::{self, Chunk, Ordinal};
-use crate::postings::{CHUNK_BITS, Column, Found, PostingReader, PrefixSums, Scan, Term, Weights};
+use crate::postings::{
+    ChunkReader, ChunkSums, Column, Part, PostingReader, PrefixSums, Scan, Term, Weights,
+    chunk_len, count_of, read_column,
+};
 
 /// What is known of one list.
 struct Members {
-    weights: Weights,
-    /// Its postings in the chunk; for a prefix only the bits are used.
+    is_prefix: bool,
+    weights: &'static Weights,
+    /// Its postings in the chunk; unused for a prefix.
     column: Column,
+    /// The piece whose postings the column holds.
+    holds: Option<usize>,
     /// The whole list of a prefix; its rows are ordered by token, not by ordinal.
-    sums: Option<PrefixSums>,
+    prefix: Option<PrefixSums>,
+    /// Of a prefix, in the chunk.
+    sums: ChunkSums,
     /// No posting stands in a chunk before this; None: in no chunk any more.
     next: Option<Chunk>,
-    /// Bits of a prefix in this chunk.
-    prefix_bits: Bits,
 }
 
 /// What is known of one phrase.
 struct Occurrences {
-    weights: Weights,
+    weights: &'static Weights,
     /// Those of its tokens together until each bit of a survivor has been checked in its text.
     bits: Bits,
     /// Where it stands.
@@ -36,6 +47,8 @@ struct Occurrences {
 /// The chunk being searched; its memory serves all chunks of all namespaces of a search.
 pub(super) struct Window {
     chunk: Chunk,
+    /// Indexes its documents may have, a multiple of 64.
+    len: usize,
     lists: Vec<Members>,
     phrases: Vec<Occurrences>,
     /// Documents of the chunk that match, phrases taken for their tokens.
@@ -44,6 +57,8 @@ pub(super) struct Window {
     slice: Range<usize>,
     /// Documents of the slice that match.
     matched: Bits,
+    /// Documents of each list in the chunk being read.
+    counts: Vec<u64>,
 }
 
 /// Whether an evaluation may take a phrase's bits for the documents where it stands.
@@ -58,102 +73,149 @@ enum Phrases {
 impl Window {
     pub(super) fn new(plan: &Plan) -> Self {
         let members = |list: &List| Members {
+            is_prefix: list.kind == ListKind::Prefix,
             weights: Weights::of(list.fields),
-            column: Column::new(),
-            sums: None,
+            column: Column::empty(),
+            holds: None,
+            prefix: None,
+            sums: ChunkSums::none(),
             next: Some(0),
-            prefix_bits: Bits::none(CHUNK_BITS),
         };
         let occurrences = |phrase: &Phrase| Occurrences {
             weights: Weights::of(phrase.fields),
-            bits: Bits::none(CHUNK_BITS),
-            column: Column::new(),
+            bits: Bits::none(0),
+            column: Column::empty(),
         };
         Self {
             chunk: 0,
+            len: 0,
             lists: plan.lists.iter().map(members).collect(),
             phrases: plan.phrases.iter().map(occurrences).collect(),
-            possible: Bits::none(CHUNK_BITS),
+            possible: Bits::none(0),
             slice: 0..0,
-            matched: Bits::none(CHUNK_BITS),
+            matched: Bits::none(0),
+            counts: Vec::new(),
         }
     }
 
-    /// Forgets what it knows of the namespace before.
-    pub(super) fn begin_namespace(&mut self) {
-        for members in &mut self.lists {
-            members.sums = None;
-            members.next = Some(0);
-        }
-    }
-
-    /// Reads the whole list of every prefix.
-    pub(super) fn read_prefixes(
+    /// Forgets what it knows of the namespace before, and reads the whole list of every prefix.
+    pub(super) fn begin_namespace(
         &mut self,
         plan: &Plan,
-        postings: &mut dyn PostingReader,
+        ordinals: Ordinal,
+        postings: &mut ChunkReader<'_>,
         budget: &mut dyn Budget,
     ) -> Result<Scan, EngineError> {
         for (list, members) in plan.lists.iter().zip(&mut self.lists) {
-            if list.kind != ListKind::Prefix {
+            members.next = Some(0);
+            if !members.is_prefix {
                 continue;
             }
-            let (sums, scan) = postings.read_prefix(&list.text, list.fields, budget)?;
+            let (sums, scan) = postings.read_prefix(&list.text, list.fields, ordinals, budget)?;
             if scan == Scan::Exhausted {
                 return Ok(Scan::Exhausted);
             }
-            members.sums = Some(sums);
+            members.prefix = Some(sums);
         }
         Ok(Scan::Complete)
     }
 
-    /// Reads every list's part in `chunk` and finds the documents that may match.
+    /// Reads every list's part in `chunk` of a namespace whose ordinals are below `ordinals`, holds it, and adds how
+    /// many documents each list has there. `Exhausted`: nothing of the chunk is held, or it is the last for which
+    /// there is memory.
     pub(super) fn read(
         &mut self,
         plan: &Plan,
-        chunk: Chunk,
-        postings: &mut dyn PostingReader,
+        (namespace, ordinals, chunk): (usize, Ordinal, Chunk),
+        postings: &mut ChunkReader<'_>,
+        held: &mut Held,
+        frequencies: &mut [u64],
         budget: &mut dyn Budget,
     ) -> Result<Scan, EngineError> {
-        self.chunk = chunk;
-        for (list, members) in plan.lists.iter().zip(&mut self.lists) {
+        let len = chunk_len(ordinals, chunk);
+        let first_piece = held.next_piece();
+        for (number, (list, members)) in plan.lists.iter().zip(&mut self.lists).enumerate() {
             let term = match list.kind {
                 ListKind::Token => Term::Token(&list.text),
                 ListKind::Pair => Term::Pair(&list.text),
                 ListKind::Prefix => {
-                    members.take_sums(chunk);
+                    match members.prefix.as_mut().and_then(|prefix| prefix.take(chunk)) {
+                        Some(sums) => held.push_sums(sums),
+                        None => held.push_nothing(),
+                    }
                     continue;
                 }
             };
-            members.column.clear();
             if members.next.is_none_or(|next| next > chunk) {
+                held.push_nothing();
                 continue;
             }
             if budget.is_exhausted() {
+                held.drop_pieces(first_piece);
                 return Ok(Scan::Exhausted);
             }
-            members.next = match postings.read_term(term, chunk, &mut members.column)? {
-                Found::Here => Some(chunk.saturating_add(1)),
-                Found::From(later) => Some(later),
-                Found::End => None,
+            members.next = match postings.part(number, term, chunk)? {
+                Part::Here(value) => {
+                    held.push_value(value);
+                    Some(chunk.saturating_add(1))
+                }
+                Part::From(later) => {
+                    held.push_nothing();
+                    Some(later)
+                }
+                Part::End => {
+                    held.push_nothing();
+                    None
+                }
             };
-            members.column.retain(&members.weights);
+        }
+        self.counts.clear();
+        for (number, members) in self.lists.iter_mut().enumerate() {
+            let (documents, read) = members.count(held, first_piece + number, len)?;
+            self.counts.push(documents);
+            if postings.count_read(read) && budget.is_exhausted() {
+                held.drop_pieces(first_piece);
+                return Ok(Scan::Exhausted);
+            }
+        }
+        // Only of chunks that are held: a leaf is not worth more because time ran out.
+        frequencies.iter_mut().zip(&self.counts).for_each(|(sum, documents)| *sum += documents);
+        let fits = held.end_chunk(HeldChunk { namespace, chunk, len, first_piece });
+        Ok(if fits { Scan::Complete } else { Scan::Exhausted })
+    }
+
+    /// Takes up a chunk that was read and finds the documents that may match. `spend` learns how many postings that
+    /// takes, list by list, and says whether there is time for more.
+    pub(super) fn load(
+        &mut self,
+        plan: &Plan,
+        held: &mut Held,
+        chunk: HeldChunk,
+        spend: &mut dyn FnMut(usize) -> Scan,
+    ) -> Result<Scan, EngineError> {
+        (self.chunk, self.len) = (chunk.chunk, chunk.len);
+        for (number, members) in self.lists.iter_mut().enumerate() {
+            members.load(held, chunk.first_piece + number, chunk.len)?;
+            if spend(members.column.len()) == Scan::Exhausted {
+                return Ok(Scan::Exhausted);
+            }
         }
         for (number, phrase) in plan.phrases.iter().enumerate() {
             let bits = self.conjunction(phrase);
             let occurrences = &mut self.phrases[number];
             occurrences.bits = bits;
-            occurrences.column.clear();
+            occurrences.column.begin(chunk.len);
         }
         self.possible = self.evaluate(&plan.expression, Phrases::Possible).into_owned();
+        self.matched.reset(chunk.len);
         self.slice = 0..0;
         Ok(Scan::Complete)
     }
 
     /// Goes on to the next `len` ordinals of the chunk among which documents may match; false where there are none.
     pub(super) fn next_slice(&mut self, len: usize) -> bool {
-        while self.slice.end < CHUNK_BITS {
-            self.slice = self.slice.end..self.slice.end.saturating_add(len);
+        while self.slice.end < self.len {
+            self.slice = self.slice.end..self.slice.end.saturating_add(len).min(self.len);
             if self.matched.copy_part(&self.possible, self.slice.clone()) {
                 return true;
             }
@@ -210,14 +272,14 @@ impl Window {
         Ok(scan)
     }
 
-    /// Adds how many documents each list has in this chunk.
-    pub(super) fn count_documents(&self, frequencies: &mut [u64]) {
-        for (sum, members) in frequencies.iter_mut().zip(&self.lists) {
-            *sum += match &members.sums {
-                Some(_) => members.prefix_bits.ones().count() as u64,
-                None => members.column.len() as u64,
-            };
-        }
+    /// How many documents of the slice match.
+    pub(super) fn matches(&self) -> usize {
+        self.matched.count()
+    }
+
+    /// The indexes in the chunk of the slice's documents that match, ascending.
+    pub(super) fn matched_indexes(&self) -> impl Iterator<Item = usize> + '_ {
+        self.matched.ones()
     }
 
     /// The ordinals that match, ascending.
@@ -225,33 +287,45 @@ impl Window {
         self.matched.ones().map(|index| self.ordinal(index))
     }
 
+    /// Leaves out all documents of the slice but these.
+    pub(super) fn keep(&mut self, indexes: impl Iterator<Item = usize>) {
+        self.matched.reset(self.len);
+        indexes.for_each(|index| self.matched.set(index));
+    }
+
     /// Calls `f` with the weighted frequency of a scoring leaf in each of the slice's documents that match and
-    /// have it, and the ordinal, ascending.
-    pub(super) fn for_each_weight(&self, leaf: Leaf, mut f: impl FnMut(Ordinal, u32)) {
+    /// have it, and the index in the chunk, ascending.
+    #[inline]
+    pub(super) fn for_each_weight(&self, leaf: Leaf, mut f: impl FnMut(usize, u32)) {
         let matched = &self.matched;
         let slice = self.slice.clone();
         match leaf {
             Leaf::List(list) | Leaf::Pair { list, .. } => {
                 let members = &self.lists[list];
-                let sums = members.sums.as_ref().map(|sums| sums.chunk(self.chunk));
-                for index in matched.ones_of_both(members.bits(), slice) {
-                    let weight = match sums {
-                        Some(sums) => sums.and_then(|sums| sums.get(index)).copied().unwrap_or(0),
-                        None => members.column.weighted(index, &members.weights),
-                    };
-                    f(self.ordinal(index), weight);
+                if members.is_prefix {
+                    for index in matched.ones_of_both(&members.sums.bits, slice) {
+                        f(index, members.sums.sums.get(index).copied().unwrap_or(0));
+                    }
+                } else {
+                    members.column.for_each_weight(matched, slice, members.weights, f);
                 }
             }
             Leaf::Phrase(phrase) => {
                 let Occurrences { column, weights, .. } = &self.phrases[phrase];
-                for index in matched.ones_of_both(column.bits(), slice) {
-                    f(self.ordinal(index), column.weighted(index, weights));
-                }
+                column.for_each_weight(matched, slice, weights, f);
             }
         }
     }
 
-    fn ordinal(&self, index: usize) -> Ordinal {
+    pub(super) fn chunk(&self) -> Chunk {
+        self.chunk
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn ordinal(&self, index: usize) -> Ordinal {
         // An index is below the ordinals of a chunk.
         keys::first_ordinal(self.chunk) | u32::try_from(index).unwrap_or(0)
     }
@@ -269,7 +343,7 @@ impl Window {
 
     fn conjunction(&self, phrase: &Phrase) -> Bits {
         let mut parts = phrase.lists.iter().map(|&list| self.lists[list].bits());
-        let mut all = parts.next().cloned().unwrap_or_else(|| Bits::none(CHUNK_BITS));
+        let mut all = parts.next().cloned().unwrap_or_else(|| Bits::none(self.len));
         parts.for_each(|part| all.and(part));
         all
     }
@@ -281,7 +355,7 @@ impl Window {
             Expression::List(list) => Cow::Borrowed(self.lists[*list].bits()),
             Expression::Phrase(phrase) => Cow::Borrowed(&self.phrases[*phrase].bits),
             Expression::Or(children) => {
-                let mut any = Bits::none(CHUNK_BITS);
+                let mut any = Bits::none(self.len);
                 for child in children {
                     any.or(&self.evaluate(child, phrases));
                 }
@@ -297,7 +371,7 @@ impl Window {
                     }
                 }
                 // Without a positive member nothing matches: a well-formed tree has one.
-                let mut all = all.unwrap_or_else(|| Bits::none(CHUNK_BITS));
+                let mut all = all.unwrap_or_else(|| Bits::none(self.len));
                 for child in children {
                     if let Expression::Not(inner) = child
                         && (phrases == Phrases::Verified || !holds_phrase(inner))
@@ -308,22 +382,66 @@ impl Window {
                 Cow::Owned(all)
             }
             // Only members of an `And` may be negations.
-            Expression::Not(_) => Cow::Owned(Bits::none(CHUNK_BITS)),
+            Expression::Not(_) => Cow::Owned(Bits::none(self.len)),
         }
     }
 }
 
 impl Members {
     fn bits(&self) -> &Bits {
-        if self.sums.is_some() { &self.prefix_bits } else { self.column.bits() }
+        if self.is_prefix { &self.sums.bits } else { self.column.bits() }
     }
 
-    fn take_sums(&mut self, chunk: Chunk) {
-        self.prefix_bits.reset(CHUNK_BITS);
-        let sums = self.sums.as_ref().and_then(|sums| sums.chunk(chunk)).unwrap_or_default();
-        for (index, _) in sums.iter().enumerate().filter(|(_, sum)| **sum > 0) {
-            self.prefix_bits.set(index);
+    /// How many documents the piece has, and how many postings were read for that.
+    fn count(&mut self, held: &Held, number: usize, len: usize) -> Result<(u64, u64), EngineError> {
+        let documents = match held.piece(number) {
+            Piece::Nothing => return Ok((0, 0)),
+            // Its postings were counted when the prefix was read.
+            Piece::Sums(sums) => {
+                return Ok((sums.as_ref().map_or(0, |sums| sums.bits.count() as u64), 0));
+            }
+            Piece::Value(range) => match count_of(held.value(range)) {
+                Some(documents) if self.weights.fields == FieldSet::ALL => {
+                    return Ok((documents, documents));
+                }
+                Some(_) | None => self.decode(held.value(range), number, len)?,
+            },
+        };
+        Ok((self.column.len() as u64, documents))
+    }
+
+    fn load(&mut self, held: &mut Held, number: usize, len: usize) -> Result<(), EngineError> {
+        if self.is_prefix {
+            match held.take_sums(number) {
+                Some(sums) => self.sums = sums,
+                None => self.sums.clear(len),
+            }
+            return Ok(());
         }
+        if self.holds == Some(number) {
+            return Ok(());
+        }
+        match held.piece(number) {
+            Piece::Value(range) => {
+                self.decode(held.value(range), number, len)?;
+            }
+            Piece::Nothing | Piece::Sums(_) => {
+                self.holds = None;
+                self.column.begin(len);
+            }
+        }
+        Ok(())
+    }
+
+    /// Postings read; those without a weight are not in the column.
+    fn decode(&mut self, value: &[u8], number: usize, len: usize) -> Result<u64, EngineError> {
+        self.holds = None;
+        self.column.begin(len);
+        read_column(value, &mut self.column)?;
+        let read = self.column.len() as u64;
+        self.column.retain(self.weights);
+        self.holds = Some(number);
+        Ok(read)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::keys::{NamespaceNumber, Ordinal};
 use crate::postings::rows::{RowReader, RowWriter};
 use crate::postings::value::{encode_change, read_column};
 use crate::postings::{
-    ChunkReader, ChunkWriter, Column, Found, PostingReader, PostingWriter, Term,
+    ChunkReader, ChunkWriter, Column, Found, Part, PostingReader, PostingWriter, Term, Weights,
 };
 use crate::resources::Resources;
 use crate::rows::posting::Frequencies;
@@ -130,6 +130,37 @@ proptest! {
     }
 
     #[test]
+    fn weights_are_those_of_the_postings_within(
+        members in prop::collection::btree_map(index(), frequencies(), 0..60),
+        within in prop::collection::btree_set(index(), 0..60), from in 0..3_usize, body_alone: bool,
+    ) {
+        let mut column = Column::new();
+        let members: Model = members.into_iter().filter(|(_, of)| !of.is_empty()).collect();
+        members.iter().for_each(|(index, of)| column.push_frequencies(*index, *of));
+        column.seal();
+        let mut bits = crate::bits::Bits::none(16_384);
+        within.iter().for_each(|index| bits.set(usize::from(*index)));
+        // Also all of them.
+        let is_all = within.len() % 2 == 0;
+        if is_all {
+            members.keys().for_each(|index| bits.set(usize::from(*index)));
+        }
+        let fields = if body_alone { FieldSet::only(nautilus_query::Field::Body) } else { FieldSet::ALL };
+        let range = from * 64..16_384 - from * 64;
+        let mut got = Vec::new();
+        column.for_each_weight(&bits, range.clone(), Weights::of(fields), |index, weight| {
+            got.push((index, weight));
+        });
+        let expected: Vec<_> = members
+            .iter()
+            .map(|(index, of)| (usize::from(*index), of))
+            .filter(|(index, _)| range.contains(index) && bits.contains(*index))
+            .map(|(index, of)| (index, nautilus_query::scoring::weighted_frequency(of.0, fields)))
+            .collect();
+        prop_assert_eq!(got, expected);
+    }
+
+    #[test]
     fn any_bytes_are_survived_and_kept(
         existing in prop::option::of(prop::collection::vec(any::<u8>(), 0..40)),
         operands in prop::collection::vec(prop::collection::vec(0..5_u8, 0..12), 1..4),
@@ -202,6 +233,17 @@ proptest! {
             let mut packed = ChunkReader::new(&snapshot, NS);
             let mut plain = RowReader { ns: NS, rows: rows.raw_iterator(), read: 0 };
             compare(&mut packed, &mut plain)?;
+            let mut stepped = ChunkReader::new(&snapshot, NS);
+            for (list, token) in (0..TOKENS.len()).map(term).enumerate() {
+                for chunk in 0..6 {
+                    let (mut a, mut b) = (Column::new(), Column::new());
+                    if let Part::Here(value) = stepped.part(list, token, chunk).expect("reads") {
+                        read_column(value, &mut a).expect("makes sense");
+                    }
+                    let found = plain.read_term(token, chunk, &mut b).expect("reads");
+                    prop_assert_eq!(postings(&a), if found == Found::Here { postings(&b) } else { Model::new() });
+                }
+            }
         }
         // Emptied lists vanish, at the latest with the second compaction.
         chunks.flush().expect("flushes");
@@ -225,7 +267,7 @@ fn compare(
             let read = |reader: &mut dyn PostingReader, column: &mut Column| {
                 column.clear();
                 let found = reader.read_term(token, chunk, column).expect("reads");
-                column.retain(&crate::postings::Weights::of(FieldSet::ALL));
+                column.retain(crate::postings::Weights::of(FieldSet::ALL));
                 (found, postings(column))
             };
             let (found, of_packed) = read(packed, &mut a);
@@ -238,17 +280,13 @@ fn compare(
     }
     for prefix in ["", "a", "ab", "b", "c"] {
         for fields in [FieldSet::ALL, FieldSet::only(nautilus_query::Field::Body)] {
-            let (of_packed, _) = packed.read_prefix(prefix, fields, &mut Unlimited).expect("reads");
-            let (of_plain, _) = plain.read_prefix(prefix, fields, &mut Unlimited).expect("reads");
-            for chunk in 0..6 {
-                prop_assert_eq!(
-                    of_packed.chunk(chunk),
-                    of_plain.chunk(chunk),
-                    "{} {}",
-                    prefix,
-                    chunk
-                );
-            }
+            let sums = |reader: &mut dyn PostingReader| {
+                let read = reader.read_prefix(prefix, fields, Ordinal::MAX, &mut Unlimited);
+                let (mut sums, _) = read.expect("reads");
+                let chunk = |chunk| sums.take(chunk).map(|of| (of.bits, of.sums));
+                (0..6).map(chunk).collect::<Vec<_>>()
+            };
+            prop_assert!(sums(packed) == sums(plain), "{} {:?}", prefix, fields);
         }
     }
     Ok(())

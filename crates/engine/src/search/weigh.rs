@@ -1,0 +1,113 @@
+//! Weighing the matches of a slice, of which only those are kept that may be among the wanted ones.
+
+use nautilus_query::scoring::{Scorer, decode_length};
+
+use super::attributes::AttributeReader;
+use super::best::Best;
+use super::order::Rank;
+use super::plan::Plan;
+use super::request::{Sort, SortKey};
+use super::window::Window;
+
+/// Weighs matches slice by slice.
+pub(super) struct Weigher<'a> {
+    scorer: &'a Scorer,
+    sort: Sort,
+    best: Best,
+    /// By length code; NaN until it is needed.
+    norms: [f64; 256],
+    /// By index in the chunk, for those of a slice that match.
+    sums: Vec<f64>,
+    /// Of the slice: what may be wanted.
+    kept: Vec<(usize, Rank)>,
+}
+
+impl<'a> Weigher<'a> {
+    pub(super) fn new(scorer: &'a Scorer, sort: Sort, best: Best) -> Self {
+        let norms = [f64::NAN; 256];
+        Self { scorer, sort, best, norms, sums: Vec::new(), kept: Vec::new() }
+    }
+
+    /// Leaves in the window's slice what may be wanted; `codes` are the lengths of its chunk.
+    pub(super) fn keep_best(
+        &mut self,
+        window: &mut Window,
+        plan: &Plan,
+        codes: &[u8],
+        attributes: &AttributeReader<'_>,
+    ) {
+        self.kept.clear();
+        match self.sort.key {
+            SortKey::Modified | SortKey::Created | SortKey::Size => {
+                for index in window.matched_indexes() {
+                    let value = attributes.sort_value(window.ordinal(index));
+                    let rank = Rank::of_value(value, self.sort.is_ascending);
+                    if self.best.offer(rank) {
+                        self.kept.push((index, rank));
+                    }
+                }
+            }
+            SortKey::Relevance if plan.scoring.len() == 1 => self.weigh_one(window, plan, codes),
+            SortKey::Relevance => self.weigh_all(window, plan, codes),
+        }
+        let best = &self.best;
+        let kept = self.kept.iter().filter(|(_, rank)| best.may_want(*rank));
+        window.keep(kept.map(|(index, _)| *index));
+    }
+
+    /// With one scoring leaf, which then each match has, a multiplication tells whether a match is good enough.
+    fn weigh_one(&mut self, window: &Window, plan: &Plan, codes: &[u8]) {
+        let leaf = self.scorer.leaf(0);
+        let ratio = |best: &Best| {
+            let floor = best.floor().map_or(0.0, Rank::score);
+            leaf.norm_by_frequency_max(floor)
+        };
+        let mut norm_by_frequency_max = ratio(&self.best);
+        let Self { best, kept, norms, scorer, .. } = self;
+        for &of in &plan.scoring {
+            window.for_each_weight(of, |index, frequency| {
+                let norm = norm_of(norms, scorer, codes.get(index).copied().unwrap_or(0));
+                if norm > norm_by_frequency_max * f64::from(frequency) {
+                    return;
+                }
+                let rank = Rank::of_score(leaf.part(norm, frequency));
+                if best.offer(rank) {
+                    kept.push((index, rank));
+                    norm_by_frequency_max = ratio(best);
+                }
+            });
+        }
+    }
+
+    fn weigh_all(&mut self, window: &Window, plan: &Plan, codes: &[u8]) {
+        let Self { best, kept, norms, scorer, sums, .. } = self;
+        sums.resize(sums.len().max(window.len()), 0.0);
+        window.matched_indexes().for_each(|index| sums[index] = 0.0);
+        for (number, &of) in plan.scoring.iter().enumerate() {
+            let leaf = scorer.leaf(number);
+            window.for_each_weight(of, |index, frequency| {
+                let norm = norm_of(norms, scorer, codes.get(index).copied().unwrap_or(0));
+                if frequency > 0
+                    && let Some(sum) = sums.get_mut(index)
+                {
+                    *sum += leaf.part(norm, frequency);
+                }
+            });
+        }
+        for index in window.matched_indexes() {
+            let rank = Rank::of_score(sums[index]);
+            if best.offer(rank) {
+                kept.push((index, rank));
+            }
+        }
+    }
+}
+
+#[inline]
+fn norm_of(norms: &mut [f64; 256], scorer: &Scorer, code: u8) -> f64 {
+    let norm = &mut norms[usize::from(code)];
+    if norm.is_nan() {
+        *norm = scorer.norm(decode_length(code));
+    }
+    *norm
+}
