@@ -175,6 +175,13 @@ fn searches(stages: &mut Stages, scale: &Scale, source: &Source, dir: &Path) -> 
     let (sizes, effort) = (source.sizes(scale, &corpus), scale.effort);
     let of = format!("{} documents in {} namespaces", corpus.len(), corpus.namespaces());
     let base = dir.join("searched");
+    if scale.is_large() {
+        // Apart, so that an interruption does not cost it again.
+        stages.stage("fill", &of, || {
+            Dataset::open(&base, &corpus, &sizes)?;
+            Ok(Vec::new())
+        })?;
+    }
     stages.stage("top10", &of, || {
         let dataset = Dataset::open(&base, &corpus, &sizes)?;
         top10::settled(&dataset, &sizes, &effort)
@@ -225,10 +232,17 @@ fn stores(stages: &mut Stages, scale: &Scale, source: &Source, dir: &Path) -> Re
     })?;
     let churned = source.corpus(&scale.churned)?;
     let of = format!("{} edits of {} documents", scale.churn.edits, churned.len());
+    let folder = dir.join("churn");
+    for quarter in 1..=churn::QUARTERS {
+        stages.stage(&format!("churn-{quarter}"), &of, || {
+            churn::quarter(&folder, &churned, &scale.churn, quarter)
+        })?;
+    }
+    let of_quarter = |quarter| stages.found(&churn::resident_name(quarter));
+    let resident = of_quarter(1).zip(of_quarter(churn::QUARTERS));
     stages.stage("churn", &of, || {
-        let dir = fresh(dir, "churn")?;
-        let lines = churn::churn(&dir, &churned, &scale.churn)?;
-        remove(&dir, lines)
+        let lines = churn::compare(&folder, &churned, &scale.churn, resident)?;
+        remove(&folder, lines)
     })
 }
 

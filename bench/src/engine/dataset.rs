@@ -53,11 +53,12 @@ impl<'a> Dataset<'a> {
         let Edit { id, namespace, words } = edit;
         match words {
             Some(words) => {
-                self.ours.put(*namespace, *id, self.corpus.text(words))?;
+                let text = self.corpus.text(words);
                 for peer in self.peers.iter_mut().filter(|peer| peer.has(*namespace)) {
-                    let text = peer.text(self.corpus, *namespace, words);
-                    peer.replace(*namespace, *id, &text)?;
+                    let spelled = peer.spelled(*namespace, &text);
+                    peer.replace(*namespace, *id, &spelled)?;
                 }
+                self.ours.put(*namespace, *id, text)?;
             }
             None => {
                 self.ours.delete(*namespace, *id)?;

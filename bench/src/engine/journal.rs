@@ -20,7 +20,7 @@ pub use record::{RecordArgs, record};
 
 use super::data::{Id, Namespace};
 use super::ours::{self, Ours};
-use super::peer::{Holds, Layout, Peer};
+use super::peer::{Holds, Layout, Peer, Text};
 use super::report::{Line, Target};
 use super::rounds::whole_cpu;
 use crate::measure::{Samples, Watch};
@@ -160,7 +160,7 @@ fn apply(engine: &mut Ours, event: &Event) -> Result<()> {
 
 fn apply_to_peer(peer: &mut Peer, event: &Event) -> Result<()> {
     match &event.text {
-        Some(text) => peer.replace(event.namespace, event.id, text),
+        Some(text) => peer.replace(event.namespace, event.id, &Text::plain(text)),
         None => peer.delete(event.namespace, event.id),
     }
 }
@@ -174,8 +174,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("journal.jsonl");
         let text = r#"{"at_ms": 1000, "namespace": "a", "id": "x", "text": "Red Fox!"}
-{"at_ms": 1250, "namespace": "b", "id": "x", "text": "wolf"}
-{"at_ms": 1300, "namespace": "a", "id": "x"}
+{"at_ms": 1001, "namespace": "b", "id": "x", "text": "wolf"}
+{"at_ms": 1002, "namespace": "a", "id": "x"}
 "#;
         std::fs::write(&file, text).unwrap();
         let journal = Journal::read(&file).unwrap();
@@ -187,8 +187,8 @@ mod tests {
         };
         let expected = [
             event(0.0, 0, 0, Some("red fox")),
-            event(250.0, 1, 1, Some("wolf")),
-            event(300.0, 0, 0, None),
+            event(1.0, 1, 1, Some("wolf")),
+            event(2.0, 0, 0, None),
         ];
         assert_eq!(journal.events, expected);
         let lines = journal.replay(dir.path(), 1).unwrap();

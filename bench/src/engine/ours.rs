@@ -57,6 +57,11 @@ impl Ours {
         Ok(())
     }
 
+    /// How many records were applied.
+    pub(crate) fn records(&self) -> u64 {
+        self.writer.next_offset().0
+    }
+
     /// Writes what is in memory, synced.
     pub(crate) fn flush(&self) -> Result<()> {
         self.partition.flush()?;

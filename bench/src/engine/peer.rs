@@ -2,6 +2,7 @@
 
 mod one;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -67,6 +68,19 @@ impl Holds {
     pub(crate) const ALL: Self = Self { positions: true, texts: true, keys: true };
 }
 
+/// What is indexed and what is stored of a document.
+pub(crate) struct Text<'t> {
+    indexed: Cow<'t, str>,
+    stored: &'t str,
+}
+
+impl<'t> Text<'t> {
+    /// The same for both.
+    pub(crate) fn plain(text: &'t str) -> Self {
+        Self { indexed: Cow::Borrowed(text), stored: text }
+    }
+}
+
 /// Tantivy with all documents in one layout.
 pub(crate) struct Peer {
     pub(crate) layout: Layout,
@@ -111,15 +125,10 @@ impl Peer {
         self.indexes.get_mut(&key).context("the index just opened")
     }
 
-    /// The text as this layout indexes it.
-    pub(crate) fn text(&self, corpus: &Corpus, namespace: Namespace, words: &[Word]) -> String {
-        self.spelled(namespace, &corpus.text(words))
-    }
-
-    /// A text with every word as this layout spells it.
-    pub(crate) fn spelled(&self, namespace: Namespace, text: &str) -> String {
-        match self.layout {
-            Layout::Filter | Layout::Sorted | Layout::Own => text.to_owned(),
+    /// A text as this layout indexes and stores it.
+    pub(crate) fn spelled<'t>(&self, namespace: Namespace, text: &'t str) -> Text<'t> {
+        let indexed = match self.layout {
+            Layout::Filter | Layout::Sorted | Layout::Own => return Text::plain(text),
             Layout::Terms => {
                 let mut spelled = String::with_capacity(text.len() * 2);
                 for word in text.split_ascii_whitespace() {
@@ -128,16 +137,17 @@ impl Peer {
                 }
                 spelled
             }
-        }
+        };
+        Text { indexed: Cow::Owned(indexed), stored: text }
     }
 
     /// Adds a document that is not there yet.
-    pub(crate) fn add(&mut self, namespace: Namespace, id: Id, text: &str) -> Result<()> {
+    pub(crate) fn add(&mut self, namespace: Namespace, id: Id, text: &Text<'_>) -> Result<()> {
         self.index(namespace)?.add(namespace, id, text)
     }
 
     /// Replaces a document.
-    pub(crate) fn replace(&mut self, namespace: Namespace, id: Id, text: &str) -> Result<()> {
+    pub(crate) fn replace(&mut self, namespace: Namespace, id: Id, text: &Text<'_>) -> Result<()> {
         let index = self.index(namespace)?;
         index.delete(id)?;
         index.add(namespace, id, text)

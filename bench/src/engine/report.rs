@@ -30,7 +30,8 @@ impl Target {
 
     fn sign(self) -> &'static str {
         match self {
-            Self::RatioAtMost(_) | Self::OursAtMost(_) => "≤",
+            Self::RatioAtMost(_) => "≤",
+            Self::OursAtMost(_) => "ours ≤",
             Self::RatioAtLeast(_) => "≥",
             Self::None => "",
         }
@@ -49,6 +50,9 @@ pub(crate) struct Line {
     /// Coefficient of variation over the rounds: of the ratio, or of ours where there is no peer.
     pub(crate) cov: f64,
     pub(crate) scale: String,
+    /// What the name does not say: which layout, what stands in the peer's column. Part of the scale in JSON, so that
+    /// names are the same in every run.
+    pub(crate) note: String,
     pub(crate) target: Target,
 }
 
@@ -71,6 +75,7 @@ impl Line {
             ratio: Some(ratios.median()),
             cov: ratios.variation(),
             scale: String::new(),
+            note: String::new(),
             target,
         }
     }
@@ -90,8 +95,13 @@ impl Line {
             ratio: None,
             cov: ours.variation(),
             scale: String::new(),
+            note: String::new(),
             target,
         }
+    }
+
+    pub(crate) fn noted(self, note: impl Into<String>) -> Self {
+        Self { note: note.into(), ..self }
     }
 
     /// A line without a target meets it.
@@ -104,8 +114,12 @@ impl Line {
         }
     }
 
-    /// What stages keep: the agreed fields, and the direction of the target for the table.
+    /// What stages keep: the agreed fields, and for the table the note and the direction of the target.
     pub(crate) fn json(&self) -> Value {
+        let scale = match self.note.is_empty() {
+            true => self.scale.clone(),
+            false => format!("{}; {}", self.scale, self.note),
+        };
         json!({
             "name": self.name,
             "ours": rounded(self.ours),
@@ -113,7 +127,8 @@ impl Line {
             "unit": self.unit,
             "ratio": self.ratio.map(rounded),
             "cov": rounded(self.cov),
-            "scale": self.scale,
+            "scale": scale,
+            "note": self.note,
             "target": self.target.number(),
             "sign": self.target.sign(),
             "met": self.is_met(),
@@ -131,6 +146,7 @@ pub(crate) fn document(lines: &[Value]) -> Value {
     let mut lines = lines.to_vec();
     for line in lines.iter_mut().filter_map(Value::as_object_mut) {
         line.remove("sign");
+        line.remove("note");
     }
     json!({ "lines": lines })
 }
@@ -143,6 +159,10 @@ pub(crate) fn table(lines: &[Value]) -> String {
     let number = |value: &Value| value.as_f64().map(shown).unwrap_or_default();
     for line in lines {
         let name = line["name"].as_str().unwrap_or_default();
+        let note = match line["note"].as_str() {
+            Some(note) if !note.is_empty() => format!(" ({note})"),
+            Some(_) | None => String::new(),
+        };
         let (target, met) = match line["target"].as_f64() {
             Some(bound) => {
                 let met = if line["met"] == true { "yes" } else { "**no**" };
@@ -152,7 +172,7 @@ pub(crate) fn table(lines: &[Value]) -> String {
         };
         let _ = writeln!(
             out,
-            "| {name} | {} | {} | {} | {} | {:.0} % | {target} | {met} |",
+            "| {name}{note} | {} | {} | {} | {} | {:.0} % | {target} | {met} |",
             number(&line["ours"]),
             number(&line["peer"]),
             line["unit"].as_str().unwrap_or_default(),

@@ -55,7 +55,7 @@ impl Scale {
             sized_documents: 4_000,
             built: zipf(30, 1_500, seed),
             churned: zipf(30, 2_000, seed),
-            churn: churn::Effort { edits: 10_000, rounds: 5, asked: 3, seed },
+            churn: churn::Effort { edits: 10_000, rounds: 5, asked: 12, seed },
             sustained: sustained::Effort { rounds: 5, seconds: 0.5, seed },
             namespaces: namespaces::Effort {
                 rounds: 5,
@@ -99,6 +99,11 @@ impl Scale {
                 seed,
             },
         }
+    }
+
+    /// Whether making the documents takes longer than measuring.
+    pub(crate) fn is_large(&self) -> bool {
+        self.searched.groups.iter().any(|group| group.documents >= 1_000_000)
     }
 
     /// The queried namespaces by their size.

@@ -23,6 +23,17 @@ impl Stages {
         Self { kept: kept.map(Path::to_owned), only: only.to_vec(), scale, lines: Vec::new() }
     }
 
+    /// Of `churn-1` the first part names it too.
+    fn is_wanted(&self, name: &str) -> bool {
+        let is_named = |only: &String| name == only || name.split('-').next() == Some(only);
+        self.only.is_empty() || self.only.iter().any(is_named)
+    }
+
+    /// What a line of an earlier stage found.
+    pub(crate) fn found(&self, name: &str) -> Option<f64> {
+        self.lines.iter().find(|line| line["name"] == name)?["ours"].as_f64()
+    }
+
     /// Runs a stage, or takes what an earlier run found. `size` says what was measured.
     pub(crate) fn stage(
         &mut self,
@@ -30,7 +41,7 @@ impl Stages {
         size: &str,
         measure: impl FnOnce() -> Result<Vec<Line>>,
     ) -> Result<()> {
-        if !self.only.is_empty() && !self.only.iter().any(|only| only == name) {
+        if !self.is_wanted(name) {
             return Ok(());
         }
         let file = self.kept.as_ref().map(|dir| dir.join(format!("{name}.json")));

@@ -7,7 +7,7 @@ use nautilus_query::{FieldSet, Node};
 
 use crate::engine::data::Corpus;
 use crate::engine::ours::{self, Ours};
-use crate::engine::peer::{Holds, Layout, Peer};
+use crate::engine::peer::{Holds, Layout, Peer, Text};
 use crate::engine::report::{Line, Target};
 use crate::engine::rounds::whole_cpu;
 use crate::measure::Samples;
@@ -48,7 +48,7 @@ fn ours_cpu(dir: &Path, corpus: &Corpus, texts: &[String], is_live: bool) -> Res
     let (cpu, _) = whole_cpu(|| {
         for (id, text) in (0..).zip(texts) {
             ours.put(corpus.owner(id), id, text.clone())?;
-            if is_live && (id as usize + 1) % SEARCHED_EVERY == 0 {
+            if is_live && (id as usize + 1).is_multiple_of(SEARCHED_EVERY) {
                 ours.top10(&[ours::scope(corpus.owner(id))?], &node)?;
             }
         }
@@ -63,7 +63,7 @@ fn peer_cpu(dir: &Path, corpus: &Corpus, texts: &[String], layout: Layout) -> Re
     let dir = dir.join("peer");
     let mut peer = Peer::new(layout, Holds::ALL, Some(&dir));
     // Spelling words with their namespace is not the peer's work.
-    let spelled: Vec<String> =
+    let spelled: Vec<Text<'_>> =
         (0..).zip(texts).map(|(id, text)| peer.spelled(corpus.owner(id), text)).collect();
     let (cpu, _) = whole_cpu(|| {
         for (id, text) in (0..).zip(&spelled) {

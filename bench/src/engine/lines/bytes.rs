@@ -58,8 +58,8 @@ pub(crate) fn bytes(dir: &Path, documents: u32, seed: u64) -> Result<Vec<Line>> 
         lines.push(line("texts", of(&["bodies"])?, with.texts, Target::None));
         let rows = of(&["headers", "ids", "attributes", "namespaces", "meta"])?;
         lines.push(line("document-rows", rows, with.documents, Target::None));
-        let name = "row-a-posting (ours) against 8-byte lists (peer) in RocksDB";
-        lines.push(line(name, forms.exploded, forms.lists, Target::None));
+        let exploded = line("row-a-posting", forms.exploded, forms.lists, Target::None);
+        lines.push(exploded.noted("plain RocksDB; peer: lists of 8-byte ids in the same"));
         drop(ours);
         std::fs::remove_dir_all(dir)?;
     }
@@ -81,8 +81,9 @@ fn feed_peer(dir: &Path, corpus: &Corpus, with_all: bool) -> Result<PeerBytes> {
     let mut peer = Peer::new(Layout::Terms, holds, Some(dir));
     for id in 0..corpus.len() {
         let namespace = corpus.owner(id);
-        let text = peer.text(corpus, namespace, &corpus.document(id));
-        peer.add(namespace, id, &text)?;
+        let text = corpus.text(&corpus.document(id));
+        let spelled = peer.spelled(namespace, &text);
+        peer.add(namespace, id, &spelled)?;
     }
     peer.merge()?;
     Ok(PeerBytes {

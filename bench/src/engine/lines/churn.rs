@@ -7,7 +7,7 @@ use nautilus_engine::ScopeEntry;
 use nautilus_query::Node;
 use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
 
-use crate::engine::data::{Corpus, Namespace};
+use crate::engine::data::{Corpus, Id, Namespace};
 use crate::engine::feed::Feed;
 use crate::engine::ours::{self, Ours};
 use crate::engine::queries::{self, Band, Class, Profile};
@@ -29,43 +29,82 @@ pub(crate) struct Effort {
 const EDITS_PER_SEARCH: usize = 10;
 const QUERIES: usize = 10;
 
+const FRESH: &str = "peer: ours, built anew";
+
 /// The queries of one class.
 struct Asked {
     class: Class,
     queries: Vec<(ScopeEntry, Node)>,
 }
 
-/// Edits in four quarters, a search after each tenth, then every class on both partitions in turn.
-pub(crate) fn churn(dir: &Path, corpus: &Corpus, effort: &Effort) -> Result<Vec<Line>> {
-    let asked = queries(corpus, effort.seed)?;
-    let all: Vec<&(ScopeEntry, Node)> = asked.iter().flat_map(|asked| &asked.queries).collect();
-    let mut feed = Feed::new(corpus, &[], effort.seed);
+/// Stages of the edits.
+pub(crate) const QUARTERS: usize = 4;
+
+/// The corpus as it is after so many edits, and the feed of those that follow.
+fn feed_after<'a>(corpus: &'a Corpus, edits: usize, seed: u64) -> Feed<'a> {
+    let mut feed = Feed::new(corpus, &[], seed);
     // What the bench itself remembers is there from the start, so that growth is the engine's.
     feed.remember_all();
+    for _ in 0..edits {
+        feed.next();
+    }
+    feed
+}
+
+/// Edits to the end of a quarter, wherever an interrupted run stopped, a search after each tenth; the partition is
+/// opened anew for each quarter. Returns resident memory at its end.
+pub(crate) fn quarter(
+    dir: &Path,
+    corpus: &Corpus,
+    effort: &Effort,
+    quarter: usize,
+) -> Result<Vec<Line>> {
+    let asked = queries(corpus, effort.seed)?;
+    let all: Vec<&(ScopeEntry, Node)> = asked.iter().flat_map(|asked| &asked.queries).collect();
     let folder = dir.join("churned");
-    let mut churned = Ours::open(&folder)?;
-    for id in 0..corpus.len() {
-        churned.put(corpus.owner(id), id, corpus.text(&corpus.document(id)))?;
+    let mut engine = Ours::open(&folder)?;
+    // Every document and every edit is one record.
+    for id in Id::try_from(engine.records()).unwrap_or(Id::MAX)..corpus.len() {
+        engine.put(corpus.owner(id), id, corpus.text(&corpus.document(id)))?;
     }
-    churned.flush()?;
-    let mut searched = 0;
-    let mut resident = Vec::new();
-    for _ in 0..4 {
-        for number in 0..effort.edits / 4 {
-            let edit = feed.next();
-            match &edit.words {
-                Some(words) => churned.put(edit.namespace, edit.id, corpus.text(words))?,
-                None => churned.delete(edit.namespace, edit.id)?,
-            }
-            if number % EDITS_PER_SEARCH == 0 {
-                let (scope, node) = all[searched % all.len()];
-                churned.top10(std::slice::from_ref(scope), node)?;
-                searched += 1;
-            }
+    engine.flush()?;
+    drop(engine);
+    let mut engine = Ours::open(&folder)?;
+    let done = usize::try_from(engine.records())?.saturating_sub(corpus.len() as usize);
+    let mut feed = feed_after(corpus, done, effort.seed);
+    for number in done..effort.edits / QUARTERS * quarter {
+        let edit = feed.next();
+        match &edit.words {
+            Some(words) => engine.put(edit.namespace, edit.id, corpus.text(words))?,
+            None => engine.delete(edit.namespace, edit.id)?,
         }
-        rest();
-        resident.push(resident_bytes());
+        if number % EDITS_PER_SEARCH == 0 {
+            let (scope, node) = all[number / EDITS_PER_SEARCH % all.len()];
+            engine.top10(std::slice::from_ref(scope), node)?;
+        }
     }
+    rest();
+    let resident: Samples = [resident_bytes() / 1e6].into_iter().collect();
+    engine.flush()?;
+    Ok(vec![Line::alone(resident_name(quarter), "MB", &resident, Target::None)])
+}
+
+/// The name of a quarter's line.
+pub(crate) fn resident_name(quarter: usize) -> String {
+    format!("churn/resident/quarter-{quarter}")
+}
+
+/// After all edits: every class on both partitions in turn. `resident` is of the first and the last quarter.
+pub(crate) fn compare(
+    dir: &Path,
+    corpus: &Corpus,
+    effort: &Effort,
+    resident: Option<(f64, f64)>,
+) -> Result<Vec<Line>> {
+    let asked = queries(corpus, effort.seed)?;
+    let feed = feed_after(corpus, effort.edits / QUARTERS * QUARTERS, effort.seed);
+    let folder = dir.join("churned");
+    let churned = Ours::open(&folder)?;
     let mut fresh = Ours::open(&dir.join("fresh"))?;
     for id in 0..corpus.len() {
         if let Some(words) = feed.words(id) {
@@ -77,15 +116,11 @@ pub(crate) fn churn(dir: &Path, corpus: &Corpus, effort: &Effort) -> Result<Vec<
     let mut lines = latencies(&churned, &fresh, &asked, effort)?;
     lines.push(tombstones(&churned, &asked)?);
     let single = |value: f64| -> Samples { [value].into_iter().collect() };
-    let (first, last) = (resident.first().copied(), resident.last().copied());
-    let (first, last) = (first.unwrap_or_default() / 1e6, last.unwrap_or_default() / 1e6);
-    lines.push(Line::of_rounds(
-        "churn/resident/last-quarter (ours) against first (peer)",
-        "MB",
-        &single(last),
-        &single(first),
-        Target::RatioAtMost(1.05),
-    ));
+    if let Some((first, last)) = resident {
+        let bound = Target::RatioAtMost(1.05);
+        let line = Line::of_rounds("churn/resident", "MB", &single(last), &single(first), bound);
+        lines.push(line.noted("last quarter; peer: ours, first quarter"));
+    }
     drop(churned);
     let written = written(&folder)?;
     lines.push(Line::alone(
@@ -144,14 +179,14 @@ fn latencies(churned: &Ours, fresh: &Ours, asked: &[Asked], effort: &Effort) -> 
                 }
             }
         }
-        let name = format!("churn/p99/{} (ours) against a fresh build (peer)", class.name());
+        let name = format!("churn/p99/{}", class.name());
         let bound = Target::RatioAtMost(1.5);
-        lines.push(Line::of_rounds(name, "CPU µs p99", &p99[0], &p99[1], bound));
+        lines.push(Line::of_rounds(name, "CPU µs p99", &p99[0], &p99[1], bound).noted(FRESH));
     }
     let [churned, fresh] =
         of_all.map(|all| -> Samples { [all.quantile(0.9999)].into_iter().collect() });
-    let name = "churn/p99.99/all (ours) against a fresh build (peer)";
-    lines.push(Line::of_rounds(name, "CPU µs p99.99", &churned, &fresh, Target::None));
+    let line = Line::of_rounds("churn/p99.99/all", "CPU µs p99.99", &churned, &fresh, Target::None);
+    lines.push(line.noted(FRESH));
     Ok(lines)
 }
 
@@ -194,7 +229,8 @@ impl Written {
     }
 }
 
-/// From the events in RocksDB's own log: nothing else tells them after the fact.
+/// From the events in RocksDB's own logs: nothing else tells them after the fact. A partition keeps those of its last
+/// four openings: of the later quarters.
 fn written(dir: &Path) -> Result<Written> {
     let mut written = Written::default();
     for entry in std::fs::read_dir(dir).with_context(|| dir.display().to_string())? {

@@ -110,8 +110,14 @@ pub(crate) fn namespaces(dir: &Path, effort: &Effort) -> Result<Vec<Line>> {
     }
     let total = effort.others + 1;
     let line = |name: &str, unit, [ours, peer]: &[Samples; 2], bound| {
-        let name = format!("namespaces/{name}/{total} (ours) against 10 (peer)");
-        Line::of_rounds(name, unit, ours, peer, Target::RatioAtMost(bound))
+        let line = Line::of_rounds(
+            format!("namespaces/{name}"),
+            unit,
+            ours,
+            peer,
+            Target::RatioAtMost(bound),
+        );
+        line.noted(format!("{total} namespaces; peer: ours with 10"))
     };
     let [query, open, resident] = &samples;
     let mut lines = vec![
@@ -167,9 +173,8 @@ fn in_a_process(dir: &Path, words: &[&str]) -> Result<Value> {
 /// CPU microseconds for each namespace and term.
 fn scope(dir: &Path, others: &Corpus, effort: &Effort) -> Result<Line> {
     let engine = Ours::open(dir)?;
-    let entries: Vec<ScopeEntry> = (1..=effort.scope.min(others.len()))
-        .map(|number| ours::scope(number))
-        .collect::<Result<_>>()?;
+    let entries: Vec<ScopeEntry> =
+        (1..=effort.scope.min(others.len())).map(ours::scope).collect::<Result<_>>()?;
     let words: Vec<Node> = others.words.iter().take(20).map(|word| term(word)).collect();
     let mut micros = Samples::default();
     for round in 0..=effort.rounds {

@@ -20,7 +20,7 @@ const ASKED: usize = 40;
 /// Apply and searches, by the clock; CPU a document as well.
 pub(crate) fn two(dir: &Path, corpus: &Corpus, rounds: usize, seed: u64) -> Result<Vec<Line>> {
     // Even namespaces in one, odd ones in the other.
-    let half = |id: &Id| corpus.owner(*id) % 2 == 0;
+    let half = |id: &Id| corpus.owner(*id).is_multiple_of(2);
     let mutation = |id: Id| upsert(corpus.owner(id), id, corpus.text(&corpus.document(id)));
     let mutations: Vec<Mutation> = (0..corpus.len()).map(mutation).collect::<Result<_>>()?;
     let (even, odd): (Vec<Id>, Vec<Id>) = (0..corpus.len()).partition(half);
@@ -74,25 +74,14 @@ pub(crate) fn two(dir: &Path, corpus: &Corpus, rounds: usize, seed: u64) -> Resu
     let total = ((first_queries.len() + second_queries.len()) * ASKED) as f64;
     let per_second = |samples: &Samples| -> Samples { samples.iter().map(|s| s * total).collect() };
     let line = |name: &str, unit, ours: &Samples, peer: &Samples, target| {
-        Line::of_rounds(format!("two-partitions/{name}"), unit, ours, peer, target)
+        let line = Line::of_rounds(format!("two-partitions/{name}"), unit, ours, peer, target);
+        line.noted("peer: ours, one")
     };
     Ok(vec![
+        line("apply", "documents/s", &apart, &together, Target::RatioAtLeast(1.5)),
+        line("cpu-a-document", "CPU µs", &cpu_apart, &cpu_together, Target::RatioAtMost(1.1)),
         line(
-            "apply (ours) against one database (peer)",
-            "documents/s",
-            &apart,
-            &together,
-            Target::RatioAtLeast(1.5),
-        ),
-        line(
-            "CPU a document (ours) against one database (peer)",
-            "CPU µs",
-            &cpu_apart,
-            &cpu_together,
-            Target::RatioAtMost(1.1),
-        ),
-        line(
-            "searches on two cores (ours) against one (peer)",
+            "searches",
             "searches/s",
             &per_second(&searched_by_two),
             &per_second(&searched_by_one),

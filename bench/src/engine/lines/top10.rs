@@ -170,12 +170,12 @@ impl Cell {
                 let name = format!("{prefix}{kind}/{place}/vs-{against}");
                 Line::of_rounds(name, "CPU µs a query", ours, peer, target)
             };
-            lines.push(line(Layout::Filter.name(), &peers[0], targets.0));
+            lines.push(line("filter", &peers[0], targets.0));
             let quickest = (0..peers.len())
                 .min_by(|&a, &b| peers[a].median().total_cmp(&peers[b].median()))
                 .unwrap_or(0);
-            let against = format!("best ({})", Layout::ALL[quickest].name());
-            lines.push(line(&against, &peers[quickest], targets.1));
+            let best = line("best", &peers[quickest], targets.1);
+            lines.push(best.noted(Layout::ALL[quickest].name()));
         }
         lines
     }
@@ -283,7 +283,8 @@ pub(crate) fn live(
     check_all(dataset, &cells, &|id| feed.words(id), false)?;
     dataset.peers.iter_mut().try_for_each(crate::engine::peer::Peer::finish)?;
     let live = Target::RatioAtMost(1.5);
-    Ok(cells.iter().flat_map(|cell| cell.lines("live/", (Target::None, live))).collect())
+    let filter = Target::RatioAtMost(0.35);
+    Ok(cells.iter().flat_map(|cell| cell.lines("live/", (filter, live))).collect())
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::engine::data::{Corpus, Id, Namespace};
 use crate::engine::feed::Feed;
 use crate::engine::history::at_unix_s;
 use crate::engine::ours::{self, Ours};
-use crate::engine::peer::{Holds, Layout, Peer};
+use crate::engine::peer::{Holds, Layout, Peer, Text};
 use crate::engine::queries::{Band, Class, Query, Question};
 use crate::engine::report::{Line, Target};
 use crate::engine::rounds::whole_cpu;
@@ -72,8 +72,8 @@ impl<'a> Edited<'a> {
         let mut memory = Peer::new(Layout::Filter, Holds::ALL, None);
         for id in 0..corpus.len() {
             let (namespace, text) = (corpus.owner(id), corpus.text(&corpus.document(id)));
-            disk.add(namespace, id, &text)?;
-            memory.add(namespace, id, &text)?;
+            disk.add(namespace, id, &Text::plain(&text))?;
+            memory.add(namespace, id, &Text::plain(&text))?;
             ours.put(namespace, id, text)?;
         }
         ours.settle()?;
@@ -142,13 +142,15 @@ impl<'a> Edited<'a> {
     fn peer_visible(&mut self, kind: Kind, in_memory: bool) -> Result<f64> {
         let (namespace, id, before, after, marker) = self.edit(kind);
         let peer = if in_memory { &mut self.memory } else { &mut self.disk };
-        peer.replace(namespace, id, &before)?;
-        peer.commit()?;
+        if kind == Kind::DeleteParagraph {
+            peer.replace(namespace, id, &Text::plain(&before))?;
+            peer.commit()?;
+        }
         let term = Term::from_field_text(peer.of(namespace)?.fields.body, &marker);
         let query = TermQuery::new(term, IndexRecordOption::WithFreqs);
         let expected = usize::from(kind != Kind::DeleteParagraph);
         let watch = Watch::start();
-        peer.replace(namespace, id, &after)?;
+        peer.replace(namespace, id, &Text::plain(&after))?;
         peer.commit()?;
         let found = peer.top10_and_count(namespace, &query)?.1;
         let micros = watch.micros();
@@ -219,7 +221,9 @@ pub(crate) fn batched(edited: &mut Edited<'_>, effort: &Effort) -> Result<Vec<Li
             for (edits, texts) in edits.chunks(BATCH).zip(texts.chunks(BATCH)) {
                 for (edit, text) in edits.iter().zip(texts) {
                     match text {
-                        Some(text) => edited.disk.replace(edit.namespace, edit.id, text)?,
+                        Some(text) => {
+                            edited.disk.replace(edit.namespace, edit.id, &Text::plain(text))?;
+                        }
                         None => edited.disk.delete(edit.namespace, edit.id)?,
                     }
                 }
@@ -249,7 +253,7 @@ pub(crate) fn hot_document(
     for number in 1..=edits {
         let edit = feed.edit(id, crate::engine::feed::Kind::Replace);
         let text = edit.words.as_ref().map(|words| corpus.text(words)).unwrap_or_default();
-        edited.disk.replace(namespace, id, &text)?;
+        edited.disk.replace(namespace, id, &Text::plain(&text))?;
         edited.ours.put(namespace, id, text)?;
         if number % BATCH == 0 {
             edited.disk.commit()?;

@@ -14,7 +14,7 @@ use tantivy::{
     Score, Searcher, TantivyDocument, Term,
 };
 
-use super::{Holds, Layout};
+use super::{Holds, Layout, Text};
 use crate::engine::data::{Id, Namespace};
 use crate::engine::exhaustive::PAGE;
 
@@ -33,6 +33,7 @@ pub(crate) struct Fields {
     pub(crate) body: Field,
     pub(crate) namespace: Field,
     id: Field,
+    text: Option<Field>,
 }
 
 /// An index, its writer once there is something to write, and what is visible now.
@@ -74,9 +75,12 @@ impl Index {
         let indexing =
             TextFieldIndexing::default().set_tokenizer("whitespace").set_index_option(record);
         let mut body = TextOptions::default().set_indexing_options(indexing);
-        if holds.texts {
+        // Words with their namespace are not what anybody wants to see: the text is a field of its own.
+        let is_apart = layout == Layout::Terms;
+        if holds.texts && !is_apart {
             body = body.set_stored();
         }
+        let text = (holds.texts && is_apart).then(|| TextOptions::default().set_stored());
         let keyed =
             |options: NumericOptions| if holds.keys { options.set_indexed() } else { options };
         let id = keyed(NumericOptions::default().set_fast());
@@ -88,6 +92,7 @@ impl Index {
             body: schema.add_text_field("body", body),
             namespace: schema.add_u64_field("namespace", namespace),
             id: schema.add_u64_field("id", id),
+            text: text.map(|text| schema.add_text_field("text", text)),
         };
         let sort_by_field = (layout == Layout::Sorted)
             .then(|| IndexSortByField { field: "namespace".to_owned(), order: Order::Asc });
@@ -119,10 +124,13 @@ impl Index {
         self.writer.as_mut().context("the writer just made")
     }
 
-    pub(crate) fn add(&mut self, namespace: Namespace, id: Id, text: &str) -> Result<()> {
+    pub(crate) fn add(&mut self, namespace: Namespace, id: Id, text: &Text<'_>) -> Result<()> {
         let fields = self.fields;
         let mut document = TantivyDocument::default();
-        document.add_text(fields.body, text);
+        document.add_text(fields.body, &text.indexed);
+        if let Some(field) = fields.text {
+            document.add_text(field, text.stored);
+        }
         document.add_u64(fields.namespace, u64::from(namespace));
         document.add_u64(fields.id, u64::from(id));
         self.writer()?.add_document(document)?;
