@@ -129,7 +129,7 @@ impl Line {
             "cov": rounded(self.cov),
             "scale": scale,
             "note": self.note,
-            "target": self.target.number(),
+            "target": self.target.number().map(rounded),
             "sign": self.target.sign(),
             "met": self.is_met(),
         })

@@ -50,7 +50,7 @@ impl Scale {
             queried: vec![(2, 8), (1, 1), (0, 1)],
             live: Edits { before: 1_000, between: 100 },
             edited: zipf(30, 3_000, seed),
-            visible: visible::Effort { rounds: 5, edits: 50, batched: 300, seed },
+            visible: visible::Effort { rounds: 5, edits: 50, batched: 1_000, seed },
             hot_edits: 3_000,
             sized_documents: 4_000,
             built: zipf(30, 1_500, seed),

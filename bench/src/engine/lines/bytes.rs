@@ -57,7 +57,8 @@ pub(crate) fn bytes(dir: &Path, documents: u32, seed: u64) -> Result<Vec<Line>> 
         lines.push(line("reverse-index/positions-on", plain + phrases, full, target));
         lines.push(line("texts", of(&["bodies"])?, with.texts, Target::None));
         let rows = of(&["headers", "ids", "attributes", "namespaces", "meta"])?;
-        lines.push(line("document-rows", rows, with.documents, Target::None));
+        let rows = line("document-rows", rows, with.documents, Target::None);
+        lines.push(rows.noted("ids, paths, versions, statistics; peer: a column of numbers"));
         let exploded = line("row-a-posting", forms.exploded, forms.lists, Target::None);
         lines.push(exploded.noted("plain RocksDB; peer: lists of 8-byte ids in the same"));
         drop(ours);
