@@ -35,6 +35,8 @@ const QUEUE: usize = 1_000;
 const PROBE_EVERY: usize = 10;
 /// Edits made ready: texts are made before, not while, rates are measured.
 const PREPARED: usize = 4_000;
+/// Between two searches of a probe: one that never waits would take a core from what it measures.
+const PROBE_STEP: Duration = Duration::from_micros(100);
 /// A probe that takes longer is never found.
 const PROBE_SECONDS_MAX: f64 = 30.0;
 
@@ -98,6 +100,7 @@ pub(crate) fn sustained(dir: &Path, corpus: &Corpus, effort: &Effort) -> Result<
             while let Ok(Probe { at, handed_over }) = probes.recv() {
                 let (_, scope, node) = &edits.probes[at];
                 while find(&partition, scope, node)? == 0 {
+                    std::thread::sleep(PROBE_STEP);
                     ensure!(handed_over.seconds() < PROBE_SECONDS_MAX, "an edit is never seen");
                 }
                 samples.push(handed_over.micros() / 1e3);
