@@ -6,7 +6,7 @@ SHELL := /bin/bash
 # Half of what two cores take beside 100 searches a second, with services and load on the same two.
 CHAOS_WRITES ?= 440
 .DEFAULT_GOAL := help
-.PHONY: help deps test-deps run test chaos cluster-up cluster-down check fmt fmt-check clippy deny tidy lint-deploy
+.PHONY: help deps test-deps run test bench chaos cluster-up cluster-down check fmt fmt-check clippy deny tidy lint-deploy
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ run: deps ## Build, start everything, feed a folder, search it. DOCS="dir ..." P
 
 test: deps test-deps ## Run all tests and say how many ran
 	@scripts/test.sh
+
+bench: deps ## One partition of the engine against Tantivy, two minutes. ARGS="--full --dir .bench", "--output json", ...
+	cargo run --release --locked -p nautilus-bench --bin nautilus-bench -- engine $(ARGS)
 
 chaos: deps test-deps ## Faults against a real cluster under load, the set that fits CI. CHAOS_WRITES=440
 	cargo build --release --locked -p nautilus-cli -p nautilus-integration-tests --bins

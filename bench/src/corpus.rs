@@ -6,6 +6,9 @@ use anyhow::{Context, Result};
 
 use crate::measure::Random;
 
+/// Where bodies are cut unless said otherwise.
+pub const BODY_BYTES_MAX: usize = 256 << 10;
+
 /// One document as a client would send it.
 #[derive(Clone, Debug)]
 pub struct Document {

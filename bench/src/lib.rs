@@ -4,6 +4,7 @@
 //! a decision can be measured again on another machine or another corpus.
 //!
 //! ```text
+//! generated documents ─► engine: a partition against Tantivy ─► lines with their targets
 //! running cluster ─► cluster ─► latency, freshness, back-pressure, budgets
 //! corpus (files, JSONL) ─► words ─► tokens ─► store (RocksDB rows) ─► edits, phrases ─► tables
 //! ```
@@ -11,6 +12,7 @@
 pub mod cluster;
 pub mod corpus;
 pub mod edits;
+pub mod engine;
 pub mod format;
 pub mod measure;
 pub mod phrases;

@@ -43,7 +43,27 @@ impl CpuWatch {
 }
 
 fn thread_cpu_micros() -> f64 {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
+    cpu_micros(ClockId::ThreadCPUTime)
+}
+
+/// A running stopwatch of this process's CPU time, all threads.
+#[derive(Clone, Copy, Debug)]
+pub struct ProcessWatch(f64);
+
+impl ProcessWatch {
+    /// Starts now.
+    pub fn start() -> Self {
+        ProcessWatch(cpu_micros(ClockId::ProcessCPUTime))
+    }
+
+    /// CPU seconds of all threads since the start, also of those that have ended.
+    pub fn seconds(self) -> f64 {
+        (cpu_micros(ClockId::ProcessCPUTime) - self.0) / 1e6
+    }
+}
+
+fn cpu_micros(clock: ClockId) -> f64 {
+    let now = clock_gettime(clock);
     now.tv_sec as f64 * 1e6 + now.tv_nsec as f64 / 1e3
 }
 
@@ -67,6 +87,11 @@ impl Samples {
         self.0.push(value);
     }
 
+    /// In the order they were added.
+    pub fn iter(&self) -> impl Iterator<Item = f64> {
+        self.0.iter().copied()
+    }
+
     /// Sum of all samples.
     pub fn sum(&self) -> f64 {
         self.0.iter().sum()
@@ -82,6 +107,36 @@ impl Samples {
         if self.0.is_empty() { 0.0 } else { self.sum() / self.0.len() as f64 }
     }
 
+    /// The sample `share` of the others do not exceed (nearest rank, 0.999 = p99.9), 0 when empty.
+    pub fn quantile(&self, share: f64) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let rank = usize::try_from(whole((sorted.len() as f64 * share).ceil())).unwrap_or_default();
+        sorted.get(rank.max(1) - 1).copied().unwrap_or_default()
+    }
+
+    /// The middle sample, or the mean of the two middle ones; 0 when empty.
+    pub fn median(&self) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        match (sorted.get(middle), sorted.len() % 2) {
+            (None, _) => 0.0,
+            (Some(upper), 0) => (sorted[middle - 1] + upper) / 2.0,
+            (Some(upper), _) => *upper,
+        }
+    }
+
+    /// Standard deviation (of a sample) divided by the mean; 0 for fewer than two samples.
+    pub fn variation(&self) -> f64 {
+        let mean = self.mean();
+        if self.0.len() < 2 || mean == 0.0 {
+            return 0.0;
+        }
+        let squares: f64 = self.0.iter().map(|sample| (sample - mean).powi(2)).sum();
+        (squares / (self.0.len() - 1) as f64).sqrt() / mean.abs()
+    }
+
     /// The sample `percent` of the others do not exceed (nearest rank), 0 when empty.
     pub fn percentile(&self, percent: usize) -> f64 {
         let mut sorted = self.0.clone();
@@ -89,6 +144,18 @@ impl Samples {
         let rank = (sorted.len() * percent).div_ceil(100).max(1) - 1;
         sorted.get(rank).copied().unwrap_or_default()
     }
+}
+
+impl FromIterator<f64> for Samples {
+    fn from_iter<I: IntoIterator<Item = f64>>(samples: I) -> Self {
+        Samples(samples.into_iter().collect())
+    }
+}
+
+/// The whole part; 0 for what is negative or not a number, the largest number for what is larger.
+#[allow(clippy::cast_possible_truncation, reason = "saturates at both ends, as said")]
+pub fn whole(number: f64) -> u64 {
+    number as u64
 }
 
 /// SplitMix64: small, seeded, the same on every machine.
@@ -113,6 +180,17 @@ impl Random {
     /// A number below `bound`; 0 when `bound` is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next_u64() % (bound.max(1) as u64)).unwrap_or_default()
+    }
+
+    /// From 0 to below 1.
+    pub fn fraction(&mut self) -> f64 {
+        (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Of the standard normal distribution (Box and Muller).
+    pub fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.fraction()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.fraction()).cos()
     }
 
     /// Fisher-Yates.

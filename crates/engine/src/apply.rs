@@ -25,7 +25,18 @@ pub struct Writer {
     namespaces: Namespaces,
     next_offset: Offset,
     postings: ChunkWriter,
+    /// Of the record that is being applied: told to whoever holds lengths in memory right before it is written, since
+    /// a record that panics before that is passed over.
+    new_length: Option<NewLength>,
     stopped_at: Option<Offset>,
+}
+
+/// A document's length code is to be another.
+#[derive(Debug, Clone, Copy)]
+struct NewLength {
+    ns: NamespaceNumber,
+    ordinal: Ordinal,
+    code: u8,
 }
 
 /// A document as it is stored, read to be changed.
@@ -50,7 +61,8 @@ impl Writer {
         let namespaces = Namespaces::load(&shared)?;
         let next_offset = shared.applied()?;
         let postings = ChunkWriter::new();
-        let mut writer = Self { shared, namespaces, next_offset, postings, stopped_at: None };
+        let (new_length, stopped_at) = (None, None);
+        let mut writer = Self { shared, namespaces, next_offset, postings, new_length, stopped_at };
         writer.applied(next_offset);
         Ok(writer)
     }
@@ -149,6 +161,9 @@ impl Writer {
         if before != Some(after) {
             self.namespaces.put(&mut batch, &change);
             self.shared.labels.change(name, offset, after);
+        }
+        if let Some(NewLength { ns, ordinal, code }) = self.new_length.take() {
+            self.shared.lengths.change(ns, keys::chunk_of(ordinal), offset, code);
         }
         self.shared.write(batch)?;
         self.namespaces.written(&change);
@@ -294,8 +309,7 @@ impl Writer {
         let old_code = stored.as_ref().map(|stored| encode_length(stored.header.length));
         if old_code != Some(code) {
             self.put_length(batch, ns.number, ordinal, code)?;
-            let (chunk, offset) = (keys::chunk_of(ordinal), Offset(target.id_row.offset));
-            self.shared.lengths.change(ns.number, chunk, offset, code);
+            self.new_length = Some(NewLength { ns: ns.number, ordinal, code });
         }
         ns.total_length += u64::from(diff.length_after);
         match &stored {
