@@ -6,7 +6,7 @@
 //!                                                                                     │
 //!        candidates with frequencies and lengths, statistics of the scope, coverage ◄─┘
 //!             │ (again by those statistics, where partitions chose by different ones)
-//!             └─► rank ─► second access check (catalog) ─► fetch (root) ─► highlights ─► page
+//!             └─► rank ─► second access check (catalog) ─► fetch (root), with highlights ─► page
 //! ```
 //!
 //! It fails closed: without the catalog, or without a part of the scope that the caller did not
