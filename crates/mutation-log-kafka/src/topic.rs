@@ -26,6 +26,8 @@ use crate::properties::MESSAGE_BYTES_MAX;
 const PAUSE: Duration = Duration::from_millis(50);
 /// More than a client says while it tries in vain.
 const PROBE_EVENTS_MAX: usize = 64;
+/// For each of them, while none says why: a busy machine tells that a connection failed before it tells the reason.
+const PROBE_EVENT_WAIT: Duration = Duration::from_millis(20);
 
 /// Kafka's own id of a topic, which no other topic ever has. Written as Kafka's tools write it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -158,11 +160,13 @@ impl Probe {
                 return Unanswered::NoTopic;
             }
             // What librdkafka says of its connections goes to the context.
+            let context = self.0.client().context();
             for _ in 0..PROBE_EVENTS_MAX {
-                let _ = self.0.poll(Duration::ZERO);
+                let is_known = context.last_error().is_some();
+                let _ = self.0.poll(if is_known { Duration::ZERO } else { PROBE_EVENT_WAIT });
             }
             let action = format!("ask for topic {}", config.topic);
-            Unanswered::Why(errors::of_code(action, code, self.0.client().context()))
+            Unanswered::Why(errors::of_code(action, code, context))
         })
     }
 }
