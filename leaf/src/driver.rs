@@ -149,6 +149,7 @@ impl Driver {
             served: Arc::clone(&self.served),
             log: Arc::clone(&self.shared.log),
             pool: Arc::clone(&self.shared.apply_pool),
+            replay_pool: Arc::clone(&self.shared.replay_pool),
             clock: self.shared.clock.clone(),
             metrics: self.shared.metrics.clone(),
             digesting: self.shared.digesting.clone(),

@@ -34,6 +34,8 @@ pub(crate) struct Feed {
     pub(crate) served: Arc<Served>,
     pub(crate) log: Arc<dyn MutationLog>,
     pub(crate) pool: Arc<WorkerPool>,
+    /// While it replays: its threads give way to nobody, since a lost partition is waited for.
+    pub(crate) replay_pool: Arc<WorkerPool>,
     pub(crate) clock: Clock,
     pub(crate) metrics: LeafMetrics,
     pub(crate) digesting: Digesting,
@@ -189,7 +191,18 @@ impl Feed {
         mut applier: Applier,
         work: impl FnOnce(&mut Applier) -> Result<T, ApplyError> + Send + 'static,
     ) -> Result<(Applier, T), FeedError> {
-        let ended = self.pool.run(move || work(&mut applier).map(|value| (applier, value))).await;
+        let pool = match self.served.state() {
+            State::Replaying { .. } => &self.replay_pool,
+            State::Idle
+            | State::Downloading
+            | State::Opening { .. }
+            | State::Serving
+            | State::Draining { .. }
+            | State::Closing { .. }
+            | State::Failed { .. }
+            | State::Gone => &self.pool,
+        };
+        let ended = pool.run(move || work(&mut applier).map(|value| (applier, value))).await;
         let after = self.served.applied();
         Ok(ended.map_err(|source| FeedError::Pool { after, source })??)
     }

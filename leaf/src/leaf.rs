@@ -128,6 +128,7 @@ impl Leaf {
             shared: Arc::new(Shared {
                 resources: resources(&config)?,
                 apply_pool: Arc::new(background("apply", config.apply_threads, partitions)?),
+                replay_pool: Arc::new(pool("replay", config.apply_threads, partitions)?),
                 disk_pool: background("disk", DISK_THREADS, partitions)?,
                 scrub_pool: background("scrub", SCRUB_THREADS, SCRUB_THREADS)?,
                 digest_pool: background("digest", SCRUB_THREADS, SCRUB_THREADS)?,

@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) pulses: Pulses,
     /// Applies the log.
     pub(crate) apply_pool: Arc<WorkerPool>,
+    /// The same for partitions that nobody serves from here yet.
+    pub(crate) replay_pool: Arc<WorkerPool>,
     /// Opens, closes, removes and copies files.
     pub(crate) disk_pool: WorkerPool,
     /// Reads partitions through, slowly; apart from the others, who are waited for.

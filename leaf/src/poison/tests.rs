@@ -104,6 +104,7 @@ async fn a_record_that_panics_twice_is_passed_over() {
         served: Arc::clone(&served),
         log: log.clone(),
         pool: Arc::new(WorkerPool::new(PoolSettings::new("apply", 1)).expect("starts")),
+        replay_pool: Arc::new(WorkerPool::new(PoolSettings::new("replay", 1)).expect("starts")),
         clock,
         metrics,
         digesting: crate::digester::Digesting::new().0,
