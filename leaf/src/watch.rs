@@ -8,6 +8,7 @@ use futures::{Stream, stream};
 use nautilus_proto::leaf::v1::{LeafStatus, ReplicaStatus};
 use nautilus_service::CancellationToken;
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
 
 use crate::partition::Served;
 use crate::state::{Next, State};
@@ -16,7 +17,7 @@ use crate::{Leaf, LeafError};
 /// Between two messages: offsets move with every record and requests come and go, and nobody needs each of them. At
 /// 20 ms they were two of five messages of a cluster with eight leaves and 100 searches a second.
 const INTERVAL: Duration = Duration::from_millis(50);
-/// Without a change it is sent again after this; lag grows with time alone.
+/// Without a change it is sent again within this; lag grows with time alone.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// One listener.
@@ -25,6 +26,8 @@ struct Listener {
     beats: watch::Receiver<()>,
     stop: CancellationToken,
     last: Option<LeafStatus>,
+    /// When a status is sent that is like the last one.
+    heartbeat: Instant,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -39,7 +42,8 @@ impl Leaf {
         let mut beats = self.shared.pulses.load.listen();
         beats.mark_changed();
         let stop = self.stop_token();
-        let listener = Listener { leaf: self, beats, stop, last: None, _permit: permit };
+        let heartbeat = Instant::now();
+        let listener = Listener { leaf: self, beats, stop, last: None, heartbeat, _permit: permit };
         Ok(stream::unfold(listener, |mut listener| async move {
             let status = listener.next().await?;
             Some((status, listener))
@@ -68,29 +72,33 @@ impl Listener {
             if self.stop.is_cancelled() {
                 return None;
             }
-            let is_due = is_first || self.pause().await?;
+            if !is_first {
+                self.pause().await?;
+            }
+            // Requests that come and go between two looks beat, and change nothing.
+            let is_due = is_first || Instant::now() >= self.heartbeat;
             self.beats.mark_unchanged();
             let status = self.leaf.leaf_status();
             if is_due || self.last.as_ref() != Some(&status) {
                 self.last = Some(status.clone());
+                self.heartbeat = Instant::now() + HEARTBEAT - INTERVAL;
                 return Some(status);
             }
         }
     }
 
-    /// Until something has changed and the interval has passed, or the next heartbeat is due: whether that is why.
-    /// `None` once the leaf stops.
-    async fn pause(&mut self) -> Option<bool> {
+    /// Until something has changed and the interval has passed, or the next heartbeat is due; `None` once the leaf stops.
+    async fn pause(&mut self) -> Option<()> {
         let stopped = self.stop.clone().cancelled_owned();
         let changed = async {
             tokio::time::sleep(INTERVAL).await;
             // The sender is the leaf's own.
-            tokio::time::timeout(HEARTBEAT, self.beats.changed()).await.is_err()
+            let _ = tokio::time::timeout_at(self.heartbeat, self.beats.changed()).await;
         };
         tokio::select! {
             biased;
             () = stopped => None,
-            is_due = changed => Some(is_due),
+            () = changed => Some(()),
         }
     }
 }
