@@ -34,6 +34,9 @@ pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Indexbuilder(IndexBuilderCommand::Serve(args)) => {
             serve::run(&global, Role::IndexBuilder, &args).await?;
         }
+        Command::Indexbuilder(IndexBuilderCommand::Build(args)) => {
+            return feed::build(&global, *args).await;
+        }
         Command::Init(args) => init::run(&global, &args).await?,
         Command::Config(command) => config::run(&global, &command)?,
         Command::Feed(args) => return feed::run(&global, args).await,

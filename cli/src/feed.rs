@@ -14,6 +14,7 @@ mod identify;
 mod item;
 mod jsonl;
 mod markdown;
+mod offline;
 mod pipeline;
 mod progress;
 mod send;
@@ -38,6 +39,8 @@ use crate::client::Client;
 use crate::credentials::Caller;
 use crate::exit::{Failure, Hinted};
 use crate::output;
+
+pub(crate) use self::offline::{BuildArgs, run as build};
 
 use self::backoff::Patience;
 use self::pipeline::Pipeline;

@@ -1,5 +1,5 @@
-//! The indexing side. Its `serve` part is here: the gateway every write comes through, and the
-//! accounts that say who may write where.
+//! The indexing side. Its `serve` part is the gateway every write comes through, and the accounts that say who may
+//! write where; beside it [`offline`] makes whole partitions at once.
 //!
 //! ```text
 //! IngestService.Write ─► caller ─► validate ─► rights ─► pressure ─► record ─► log partition ─► ack, token
@@ -27,6 +27,7 @@ mod in_flight;
 mod index_builder;
 mod ingest;
 mod metrics;
+pub mod offline;
 mod pages;
 mod pressure;
 mod record;
