@@ -17,6 +17,7 @@ mod answer;
 mod applier;
 mod assignment;
 mod budget;
+mod builds;
 mod config;
 mod convert;
 mod digester;
@@ -51,6 +52,7 @@ mod watch;
 mod work;
 
 pub use config::{Config, RawConfig};
+pub use convert::attributes_of;
 pub use error::LeafError;
 pub use grpc::LeafGrpc;
 pub use leaf::{Leaf, Parts};

@@ -10,6 +10,7 @@ mod envelope;
 mod file_name;
 mod find;
 mod layout;
+mod list;
 mod manifest;
 mod prune;
 mod publish;

@@ -18,6 +18,8 @@ pub struct Wanted {
     pub format_version_max: u32,
     /// The analyzer's version.
     pub analyzer_version: u32,
+    /// The build it descends from; none = whichever.
+    pub build: Option<String>,
     /// The first offset the log still has.
     pub log_low: Offset,
     /// The offset the log's next record will get.
@@ -90,6 +92,12 @@ pub enum Unusable {
         /// Its version.
         found: u32,
     },
+    /// It descends from another build.
+    #[error("it is of build {found}")]
+    OtherBuild {
+        /// Its build.
+        found: String,
+    },
     /// The log no longer has the records after it.
     #[error("it ends at offset {next_offset}, the log begins at {log_low}")]
     BelowLog {
@@ -123,6 +131,7 @@ impl Unusable {
             | Self::OtherSlots { .. }
             | Self::NewerFormat { .. }
             | Self::OtherAnalyzer { .. }
+            | Self::OtherBuild { .. }
             | Self::BelowLog { .. }
             | Self::AboveLog { .. } => None,
         }
@@ -159,12 +168,15 @@ impl Wanted {
             Unusable::OtherSlots { map_version: draft.map_version }
         } else if draft.format_version > self.format_version_max {
             Unusable::NewerFormat { found: draft.format_version }
+        } else if next_offset > log_high {
+            // Whichever build it is of: the log lost records.
+            Unusable::AboveLog { next_offset, log_high }
+        } else if self.build.as_ref().is_some_and(|build| *build != draft.build) {
+            Unusable::OtherBuild { found: draft.build.clone() }
         } else if draft.analyzer_version != self.analyzer_version {
             Unusable::OtherAnalyzer { found: draft.analyzer_version }
         } else if next_offset < log_low {
             Unusable::BelowLog { next_offset, log_low }
-        } else if next_offset > log_high {
-            Unusable::AboveLog { next_offset, log_high }
         } else {
             return None;
         })

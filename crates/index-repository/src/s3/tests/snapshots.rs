@@ -100,6 +100,7 @@ fn wanted() -> Wanted {
         slots: slots(),
         format_version_max: 4,
         analyzer_version: 6,
+        build: None,
         log_low: Offset(0),
         log_high: Offset(1000),
         except: std::collections::BTreeSet::new(),
