@@ -25,6 +25,7 @@ fn coverage(coverage: &Coverage) -> Value {
         "complete": coverage.complete,
         "partitions_asked": coverage.partitions_asked,
         "partitions_answered": coverage.partitions_answered,
+        "build": coverage.build,
         "missing": missing
             .map(|one| json!({ "partition": one.partition, "reason": one.reason }))
             .collect::<Vec<_>>(),
@@ -93,6 +94,7 @@ fn partition(one: &PartitionExplanation) -> Value {
         "replica_group": one.replica_group,
         "leaf": one.leaf,
         "epoch": one.epoch,
+        "build": one.build,
         "next_offset": one.next_offset,
         "rows_scanned": one.rows_scanned,
         "total_hits": one.total_hits,

@@ -43,7 +43,7 @@ impl Core {
         let min = self.min_offsets(&request.consistency_token)?;
         let asked = asked(&self.config.map, std::slice::from_ref(&namespace), &min);
         let keys = [(namespace, document_id)];
-        let from = Source { min: &asked, replica_group: "" };
+        let from = Source { min: &asked, replica_group: "", build: None };
         let parts = Parts { body: true, highlight: None };
         let fetched = self.fetch(&caller, &keys, parts, from, deadline).await;
         let fetched = fetched.map_err(|error| match error {
