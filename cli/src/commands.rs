@@ -1,5 +1,6 @@
 //! One module for each command; none of them decides anything, they ask and show.
 
+pub(crate) mod build;
 pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod doc;
@@ -34,6 +35,10 @@ pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Indexbuilder(IndexBuilderCommand::Serve(args)) => {
             serve::run(&global, Role::IndexBuilder, &args).await?;
         }
+        Command::Indexbuilder(IndexBuilderCommand::Rebuild(args)) => {
+            build::rebuild(&global, &args).await?;
+        }
+        Command::Build(command) => build::run(&global, command).await?,
         Command::Init(args) => init::run(&global, &args).await?,
         Command::Config(command) => config::run(&global, &command)?,
         Command::Feed(args) => return feed::run(&global, args).await,

@@ -26,6 +26,7 @@ pub(crate) use self::ports::grant_verifier;
 
 use self::ports::Opened;
 use crate::cli::Global;
+use crate::commands::build::RebuildArgs;
 use crate::config::ProcessConfig;
 use crate::output;
 
@@ -62,6 +63,8 @@ pub(crate) enum IndexBuilderCommand {
     /// Take documents, and change users and namespaces
     #[command(after_help = "Example:\n  nautilus indexbuilder serve --config cluster.toml")]
     Serve(ConfigArgs),
+    /// Make a build of another analyzer out of what snapshots hold
+    Rebuild(RebuildArgs),
 }
 
 /// Which role.

@@ -1,5 +1,5 @@
-//! The indexing side. Its `serve` part is here: the gateway every write comes through, and the
-//! accounts that say who may write where.
+//! The indexing side. Its `serve` part is the gateway every write comes through, and the accounts that say who may
+//! write where; beside it [`rebuild`] makes a build of another analyzer from snapshots.
 //!
 //! ```text
 //! IngestService.Write ─► caller ─► validate ─► rights ─► pressure ─► record ─► log partition ─► ack, token
@@ -29,6 +29,7 @@ mod ingest;
 mod metrics;
 mod pages;
 mod pressure;
+pub mod rebuild;
 mod record;
 mod replicas;
 mod rights;
