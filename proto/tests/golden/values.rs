@@ -7,7 +7,7 @@ use nautilus_proto::log::v1::{
     Activity, Condition, Delete, DeleteNamespace, MutationRecord, Patch, Skip, Upsert,
     condition::Condition as Holds, mutation_record::Operation,
 };
-use nautilus_proto::snapshot::v1::{Manifest, SlotRange, SnapshotFile};
+use nautilus_proto::snapshot::v1::{Manifest, SlotRange, SnapshotFile, Upload};
 
 /// Every operation of the log with the name of its file.
 pub(crate) fn records() -> Vec<(&'static str, MutationRecord)> {
@@ -50,10 +50,26 @@ pub(crate) fn manifest() -> Manifest {
                 name: "000012.sst".to_owned(),
                 size_bytes: 4096,
                 sha256: vec![0x33; 32],
+                stored_in: 0,
             },
-            SnapshotFile { name: "CURRENT".to_owned(), size_bytes: 16, sha256: vec![0x44; 32] },
+            SnapshotFile {
+                name: "CURRENT".to_owned(),
+                size_bytes: 16,
+                sha256: vec![0x44; 32],
+                stored_in: 0,
+            },
         ],
+        uploads: Vec::new(),
     }
+}
+
+/// A manifest whose first file lies with an earlier upload.
+pub(crate) fn manifest_with_uploads() -> Manifest {
+    let mut manifest = manifest();
+    (manifest.manifest_version, manifest.min_reader_version) = (2, 2);
+    manifest.files[0].stored_in = 1;
+    manifest.uploads = vec![Upload { snapshot: "earlier".to_owned(), upload_id: vec![0x55; 16] }];
+    manifest
 }
 
 fn record(operation: Operation) -> MutationRecord {

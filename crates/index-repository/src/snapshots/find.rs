@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use nautilus_types::{LogGeneration, Offset, PartitionId};
 
-use super::{FileName, Manifest, SlotRange, SnapshotName, Snapshots, envelope};
-use crate::RepositoryError;
+use super::{FileName, Manifest, SlotRange, SnapshotName, Snapshots, TRANSFERS_MAX, envelope};
+use crate::{ObjectMeta, ObjectName, RepositoryError};
 
 /// What a snapshot must be to be of use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -234,23 +235,32 @@ impl Snapshots {
         manifest: &Manifest,
     ) -> Result<Result<(), Unusable>, RepositoryError> {
         let folder = self.folder(manifest.draft.partition)?;
-        let folder = folder.upload(&manifest.name(), manifest.upload)?;
-        let listed = self.repository.list_all(&folder).await?;
-        let sizes: BTreeMap<_, _> = listed
-            .iter()
-            .filter_map(|object| Some((object.name.beneath(&folder)?, object.size_bytes)))
-            .collect();
-        for file in &manifest.files {
-            let name = &file.name;
-            match sizes.get(name.as_str()) {
-                None => return Ok(Err(Unusable::MissingFile { file: name.clone() })),
+        let own = manifest.own();
+        let uploads: BTreeSet<_> =
+            manifest.files.iter().map(|file| file.stored_in.as_ref().unwrap_or(&own)).collect();
+        let folders: Result<Vec<_>, _> =
+            uploads.into_iter().map(|upload| folder.upload(upload)).collect();
+        let listings = folders?.into_iter().map(|folder| self.list_folder(folder));
+        let mut listings = stream::iter(listings).buffered(TRANSFERS_MAX);
+        let mut sizes = BTreeMap::new();
+        while let Some(listed) = listings.try_next().await? {
+            sizes.extend(listed.into_iter().map(|object| (object.name, object.size_bytes)));
+        }
+        for (object, file) in folder.objects(manifest)? {
+            match sizes.get(&object) {
+                None => return Ok(Err(Unusable::MissingFile { file: file.name })),
                 Some(size_bytes) if *size_bytes != file.size_bytes => {
                     let problem = format!("{size_bytes} bytes instead of {}", file.size_bytes);
-                    return Ok(Err(Unusable::DamagedFile { file: name.to_string(), problem }));
+                    let file = file.name.to_string();
+                    return Ok(Err(Unusable::DamagedFile { file, problem }));
                 }
                 Some(_) => {}
             }
         }
         Ok(Ok(()))
+    }
+
+    async fn list_folder(&self, folder: ObjectName) -> Result<Vec<ObjectMeta>, RepositoryError> {
+        self.repository.list_all(&folder).await
     }
 }

@@ -20,6 +20,7 @@ mod hostile;
 mod prune;
 mod publish;
 mod resume;
+mod reuse;
 
 const CLUSTER: [u8; 16] = [7; 16];
 const P: PartitionId = PartitionId(3);
@@ -105,8 +106,9 @@ impl Scene {
 
     fn file_path(&self, manifest: &Manifest, file: &str) -> PathBuf {
         let folder = self.snapshots.folder(manifest.draft.partition).expect("a folder");
-        let upload = folder.upload(&manifest.name(), manifest.upload).expect("a name");
-        self.objects().join(upload.as_str()).join(file)
+        let objects = folder.objects(manifest).expect("names");
+        let of_name = objects.into_iter().find(|(_, of)| of.name.as_str() == file);
+        self.objects().join(of_name.expect("such a file").0.as_str())
     }
 
     /// How many objects there are in all.

@@ -116,7 +116,9 @@ async fn what_is_published_is_found_pruned_and_collected() {
     assert_exists(scene.publish(20).await);
     assert_eq!(scene.restore().await, Some(30));
     let removed = scene.snapshots.prune(P, 2).await.expect("pruned");
-    assert_eq!((removed.manifests, removed.files), (1, 5));
+    assert_eq!((removed.manifests, removed.files), (1, 0));
+    let collected = scene.snapshots.collect_orphans(P, u64::MAX).await.expect("collected");
+    assert_eq!(collected, 4, "the empty file is that of another, too");
     let manifests: Vec<_> = names(&scene.repository)
         .await
         .into_iter()

@@ -48,11 +48,11 @@ async fn what_newer_writers_wrote_is_understood_or_named() {
     let path = scene.manifest_path(&newer);
     let mut future = newer.to_proto().expect("in bounds");
     future.manifest_version = 9;
-    future.min_reader_version = 2;
+    future.min_reader_version = 3;
     fs::write(&path, sealed(&future.encode_to_vec())).expect("written");
     let found = scene.restore(&wanted()).await;
     assert_eq!(offset_of(&found), Some(10));
-    assert_eq!(reasons(&found), [&Unusable::NewerLayout { found: 2, supported: 1 }]);
+    assert_eq!(reasons(&found), [&Unusable::NewerLayout { found: 3, supported: 2 }]);
 
     // A newer writer that old readers may follow; field 2000 is unknown to them.
     future.min_reader_version = 1;
