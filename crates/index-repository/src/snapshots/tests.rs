@@ -17,10 +17,12 @@ mod faults;
 mod find;
 mod format;
 mod hostile;
+mod killed;
 mod prune;
 mod publish;
 mod resume;
 mod reuse;
+mod schedules;
 
 const CLUSTER: [u8; 16] = [7; 16];
 const P: PartitionId = PartitionId(3);
