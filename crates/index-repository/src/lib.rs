@@ -14,6 +14,7 @@
 //! implementation runs the conformance suite (feature `conformance`).
 
 mod blocking;
+mod check;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
@@ -25,6 +26,7 @@ mod s3;
 mod snapshots;
 mod source;
 
+pub use check::{Promise, Promises, check_promises};
 pub use error::RepositoryError;
 pub use faulty::{FaultPlan, Faulty, Moment};
 pub use folder::FolderRepository;
