@@ -9,6 +9,7 @@ pub(crate) mod init;
 pub(crate) mod leaf;
 pub(crate) mod namespace;
 pub(crate) mod partition;
+pub(crate) mod repo;
 pub(crate) mod search;
 pub(crate) mod status;
 pub(crate) mod suggest;
@@ -46,6 +47,7 @@ pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::User(command) => user::run(&global, command).await?,
         Command::Status(args) => status::run(&global, args).await?,
         Command::Group(command) => group::run(&global, command).await?,
+        Command::Repo(command) => return repo::run(&global, command).await,
         Command::Completion(args) => completion::run(&args)?,
         Command::Version => {
             let version = env!("CARGO_PKG_VERSION");

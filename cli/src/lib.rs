@@ -5,12 +5,14 @@
 //!                   ├► leaf, root, … one role as a process of its own, on services
 //!                   ├► feed      folder ─► text ─► batches ─► ingest.v1
 //!                   ├► commands  search, doc, namespace, user, status ─► client ─► gRPC
-//!                   └► commands  partition, leaf, group ─► placement ─► registry
+//!                   ├► commands  partition, leaf, group ─► placement ─► registry
+//!                   └► commands  repo ─► index repository
 //! ```
 //!
 //! Not here: anything a role decides. `init` and `config` read the configuration of processes; `partition`, `leaf` and
-//! `group` write wishes into the registry; every other command that starts no role only speaks the public API, with a
-//! token it was given or mints with the development issuer's key of the data directory.
+//! `group` write wishes into the registry; `repo` tidies up the index repository; every other command that starts no
+//! role only speaks the public API, with a token it was given or mints with the development issuer's key of the data
+//! directory.
 
 pub mod backends;
 mod cli;
