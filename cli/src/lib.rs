@@ -32,8 +32,10 @@ mod serve;
 mod wire_json;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
+use nautilus_annotate::Annotator;
 
 use crate::cli::Cli;
 pub use crate::serve::seam::LeafServer;
@@ -42,6 +44,14 @@ pub use crate::serve::seam::LeafServer;
 #[must_use]
 pub fn run_with_leaves(make: LeafServer) -> ExitCode {
     serve::seam::serve_leaves_by(make);
+    run()
+}
+
+/// As [`run`]; index builders of this process run these annotators after those of their configuration. This is how an
+/// application adds its own: a binary of a few lines.
+#[must_use]
+pub fn run_with_annotators(annotators: Vec<Arc<dyn Annotator>>) -> ExitCode {
+    serve::seam::annotate_by(annotators);
     run()
 }
 

@@ -1,6 +1,8 @@
 //! Answers as JSON: the field names of the `.proto` files, enums as their names, hashes as hex.
 
-use nautilus_proto::common::v1::{AttributeValue, DocumentMetadata, Field, Stage, attribute_value};
+use nautilus_proto::common::v1::{
+    Annotation, AttributeValue, DocumentMetadata, Field, Stage, attribute_value,
+};
 use nautilus_proto::search::v1::{
     AttemptExplanation, Coverage, Document, Explanation, Highlight, Hit, PartitionExplanation,
     SearchResponse, SuggestResponse, Timing,
@@ -148,12 +150,26 @@ pub(crate) fn document(document: &Document) -> Value {
 fn metadata(metadata: &DocumentMetadata) -> Value {
     let attributes: Map<String, Value> =
         metadata.attributes.iter().map(|(key, value)| (key.clone(), attribute(value))).collect();
+    let annotations: Map<String, Value> =
+        metadata.annotations.iter().map(|(name, one)| (name.clone(), annotation(one))).collect();
     json!({
         "created_unix_ms": metadata.created_unix_ms,
         "modified_unix_ms": metadata.modified_unix_ms,
         "size_bytes": metadata.size_bytes,
         "media_type": metadata.media_type,
         "attributes": attributes,
+        "annotations": annotations,
+    })
+}
+
+fn annotation(annotation: &Annotation) -> Value {
+    let values: Map<String, Value> =
+        annotation.values.iter().map(|(key, value)| (key.clone(), attribute(value))).collect();
+    let failure = annotation.failure.as_ref();
+    json!({
+        "version": annotation.version,
+        "values": values,
+        "failure": failure.map(|one| json!({ "reason": one.reason, "detail": one.detail })),
     })
 }
 

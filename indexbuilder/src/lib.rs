@@ -2,7 +2,7 @@
 //! accounts that say who may write where.
 //!
 //! ```text
-//! IngestService.Write ─► caller ─► validate ─► rights ─► pressure ─► record ─► log partition ─► ack, token
+//! IngestService.Write ─► caller ─► validate ─► rights ─► pressure ─► annotators ─► record ─► log partition ─► ack, token
 //! RootService.WatchReplicas ───────────────────────────────┘
 //! CatalogService ──────► caller ─► accounts ─► catalog
 //!                                     └─ deleted namespaces ─► deletions ─► log, "logged" in the catalog
@@ -10,7 +10,7 @@
 //!
 //! A write is acknowledged once the log has it durably; it says nothing about when it is found.
 //! It is refused while the slowest replica group is too far behind: that is what the root says of its replicas.
-//! Nothing here reads documents.
+//! Nothing here reads documents but the annotators, and only those that are written.
 
 #![allow(
     clippy::result_large_err,
@@ -18,6 +18,7 @@
 )]
 
 mod accounts;
+mod annotating;
 mod caller;
 mod config;
 mod deletions;
@@ -35,7 +36,7 @@ mod rights;
 mod user_groups;
 pub mod validate;
 
-pub use config::{Config, RawConfig};
+pub use config::{AnnotatorSettings, Config, RawAnnotators, RawConfig};
 pub use error::IndexBuilderError;
 pub use grpc::{CatalogGrpc, IngestGrpc};
 pub use index_builder::{IndexBuilder, Parts};

@@ -20,6 +20,7 @@ use prost::Message as _;
 
 use crate::budget::TimeBudget;
 use crate::convert::{Terms, Took, fetched_document, search_response, suggest_response};
+use crate::failures;
 use crate::highlights;
 use crate::metrics::Call;
 use crate::partition::{Database, Served};
@@ -199,22 +200,26 @@ impl Leaf {
         let limit = request::limit(request.limit, LIST_MAX)?;
         let Ready { served, database } = self.ready(&context, deadline).await?;
         let after = Some(request.after_document_id).filter(|after| !after.is_empty());
+        let with_failures = request.with_failures;
         let work = move || {
             let searcher = database.searcher();
             let entry: &ScopeEntry = &scope[0];
             // One more than asked for says whether there are more.
-            let listed = searcher.list(entry, after.as_deref(), limit + 1)?;
-            Ok((searcher.next_offset()?, listed))
+            let mut listed = searcher.list(entry, after.as_deref(), limit + 1)?;
+            let is_last = listed.len() <= limit;
+            listed.truncate(limit);
+            let failures = failures::of(&searcher, entry, &listed, with_failures)?;
+            Ok((searcher.next_offset()?, (listed, failures, is_last)))
         };
         let (listed, _) = self.on_pool(&self.read_pool, (Call::List, admitted), work).await?;
-        let (next_offset, mut listed) = self.noting_damage(&served, listed)?;
-        let is_last = listed.len() <= limit;
-        listed.truncate(limit);
-        let documents = listed.into_iter().map(|document| ListedDocument {
-            document_id: document.document_id.as_bytes().to_vec(),
-            version: document.version,
-            content_hash: document.content_hash.to_vec(),
-        });
+        let (next_offset, (listed, failures, is_last)) = self.noting_damage(&served, listed)?;
+        let documents =
+            listed.into_iter().zip(failures).map(|(document, failures)| ListedDocument {
+                document_id: document.document_id.as_bytes().to_vec(),
+                version: document.version,
+                content_hash: document.content_hash.to_vec(),
+                failures,
+            });
         let label = self.label(&served, next_offset);
         tracing::Span::current().record("epoch", label.epoch).record("offset", next_offset.0);
         Ok(ListResponse { label: Some(label), documents: documents.collect(), is_last })

@@ -23,6 +23,7 @@ mod digester;
 mod digests;
 mod driver;
 mod error;
+mod failures;
 mod feed;
 mod folders;
 mod grpc;

@@ -103,6 +103,7 @@ impl Root {
                 namespace: request.namespace.clone(),
                 after_document_id: request.after_document_id.clone(),
                 limit: request.limit,
+                with_failures: request.with_failures,
             };
             async move { call(&self.clock, deadline, message, |message| leaf.list(message)).await }
         };

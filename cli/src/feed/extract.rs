@@ -40,7 +40,7 @@ pub(super) fn document(file: &SourceFile) -> Prepared {
                 modified_unix_ms: modified,
                 size_bytes: size,
                 media_type: identify::media_type(&file.path).to_owned(),
-                attributes: std::collections::BTreeMap::new(),
+                ..DocumentMetadata::default()
             }),
         },
     };

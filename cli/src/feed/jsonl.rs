@@ -115,6 +115,7 @@ fn item(bytes: &[u8]) -> Result<Item, String> {
         size_bytes: line.size_bytes,
         media_type: line.media_type,
         attributes,
+        ..DocumentMetadata::default()
     };
     Ok(Item::of(Prepared {
         id: line.id,

@@ -1,5 +1,6 @@
 //! Two replica groups in this process, with real gRPC between all roles, through the public API.
 
+mod annotations;
 mod damage;
 mod errors;
 mod faults;
