@@ -121,6 +121,7 @@ fn item(bytes: &[u8]) -> Result<Item, String> {
         id: line.id,
         version: line.version,
         note: if is_cut { Note::Cut } else { Note::Whole },
+        problems: Vec::new(),
         source_bytes,
         content: DocumentContent {
             title: line.title,
