@@ -91,7 +91,7 @@ if has helm; then
     check "rendered manifests" grep -q '^kind: StatefulSet' "$work/rendered.yaml"
     done_by+=("helm lint" "helm template")
     if has kubernetes-validate; then
-        check "kubernetes-validate" kubernetes-validate --strict "$work/rendered.yaml"
+        check "kubernetes-validate" kubernetes-validate --strict "$work/rendered.yaml" kubernetes/build-job.yaml
         done_by+=("kubernetes-validate")
     elif has kubeconform && [[ -n ${KUBERNETES_SCHEMAS-} ]]; then
         # It downloads schemas unless it is told where they are.

@@ -9,7 +9,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::commands::config::ConfigCommand;
 use crate::commands::init::InitArgs;
 use crate::commands::{
-    completion, doc, explain, group, leaf, namespace, partition, search, status, suggest, user,
+    build, completion, doc, explain, group, leaf, namespace, partition, repo, search, status,
+    suggest, user,
 };
 use crate::serve::{ConfigArgs, IndexBuilderCommand};
 use crate::{dev, feed};
@@ -171,6 +172,12 @@ pub(crate) enum Command {
     /// List, add, drain, resume, remove and hand over replica groups
     #[command(subcommand)]
     Group(group::GroupCommand),
+    /// List, verify, promote, roll back and remove builds
+    #[command(subcommand)]
+    Build(build::BuildCommand),
+    /// Check and tidy up the index repository
+    #[command(subcommand)]
+    Repo(repo::RepoCommand),
     /// Print the completion script of a shell
     Completion(completion::CompletionArgs),
     /// Print the version

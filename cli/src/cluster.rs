@@ -239,10 +239,12 @@ impl Cluster {
             authenticator: Arc::new(ports.issuer.authenticator()),
             token_key: Arc::clone(&ports.token_key),
             roots: vec![root],
+            annotators: crate::serve::seam::annotators(),
         };
         let config =
             roles.indexbuilder.clone().validate().context("configure the index builder")?;
-        let builder = Arc::new(IndexBuilder::build(config, parts, ports.clock.clone()));
+        let builder = IndexBuilder::build(config, parts, ports.clock.clone());
+        let builder = Arc::new(builder.context("configure the index builder")?);
         let server = GrpcServer::new("public", ServerSettings::default(), ports.clock.clone())
             .service(merger.search_service())
             .service(merger.cluster_service());

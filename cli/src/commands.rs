@@ -1,5 +1,6 @@
 //! One module for each command; none of them decides anything, they ask and show.
 
+pub(crate) mod build;
 pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod doc;
@@ -9,6 +10,7 @@ pub(crate) mod init;
 pub(crate) mod leaf;
 pub(crate) mod namespace;
 pub(crate) mod partition;
+pub(crate) mod repo;
 pub(crate) mod search;
 pub(crate) mod status;
 pub(crate) mod suggest;
@@ -34,6 +36,13 @@ pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Indexbuilder(IndexBuilderCommand::Serve(args)) => {
             serve::run(&global, Role::IndexBuilder, &args).await?;
         }
+        Command::Indexbuilder(IndexBuilderCommand::Build(args)) => {
+            return feed::build(&global, *args).await;
+        }
+        Command::Indexbuilder(IndexBuilderCommand::Rebuild(args)) => {
+            build::rebuild(&global, &args).await?;
+        }
+        Command::Build(command) => build::run(&global, command).await?,
         Command::Init(args) => init::run(&global, &args).await?,
         Command::Config(command) => config::run(&global, &command)?,
         Command::Feed(args) => return feed::run(&global, args).await,
@@ -46,6 +55,7 @@ pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::User(command) => user::run(&global, command).await?,
         Command::Status(args) => status::run(&global, args).await?,
         Command::Group(command) => group::run(&global, command).await?,
+        Command::Repo(command) => return repo::run(&global, command).await,
         Command::Completion(args) => completion::run(&args)?,
         Command::Version => {
             let version = env!("CARGO_PKG_VERSION");

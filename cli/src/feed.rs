@@ -2,18 +2,21 @@
 //!
 //! ```text
 //! walk ─► extract ─┐
-//! jsonl ───────────┴► items ─► compare with what is listed ─► batches ─► several requests ─► tally
+//! jsonl ───────────┴► items ─► compare with what is listed ─► batches ─► several requests ─► tally, dead letters
 //! ```
 
 mod backoff;
 mod batch;
+mod dead_letters;
 mod decode;
 mod extract;
 mod html;
 mod identify;
 mod item;
 mod jsonl;
+mod mail;
 mod markdown;
+mod offline;
 mod pipeline;
 mod progress;
 mod send;
@@ -39,7 +42,10 @@ use crate::credentials::Caller;
 use crate::exit::{Failure, Hinted};
 use crate::output;
 
+pub(crate) use self::offline::{BuildArgs, run as build};
+
 use self::backoff::Patience;
+use self::dead_letters::DeadLetters;
 use self::pipeline::Pipeline;
 use self::progress::Progress;
 use self::source::Source;
@@ -53,8 +59,12 @@ const SPREAD_MAX: i64 = 1_000;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A document's id is its path below PATH (with several PATHs: with the name of its PATH in front).
-Of a text the first 256 KiB are indexed; binary and unreadable files by name only. Feeding again
-sends only what has changed.
+Of a text the first 256 KiB are indexed; binary and unreadable files by name only. Messages (.eml, and
+files of no telling name that begin like one) by subject, people and text. Feeding again sends only
+what has changed.
+
+The list of dead letters has a line of JSON for each thing that went wrong: `source`, `stage` (read,
+extract, send), `reason`, `detail`, `bytes`, and `fed`: whether the document was sent all the same.
 
 Lines of JSON have `id` and any of `title`, `path`, `body`, `version`, `created_unix_ms`,
 `modified_unix_ms`, `size_bytes`, `media_type`, `attributes`, or `\"delete\": true`.
@@ -63,6 +73,7 @@ Examples:
   nautilus feed --create --namespace docs ~/docs
   nautilus feed --namespace docs --prune ~/docs        also delete what is gone
   nautilus feed --namespace code --gitignore src tests
+  nautilus feed --namespace mail --dead-letters dead.jsonl ~/Maildir
   producer | nautilus feed --namespace events --jsonl -")]
 pub(crate) struct FeedArgs {
     /// Where the documents go
@@ -109,6 +120,10 @@ pub(crate) struct FeedArgs {
     #[arg(long, value_name = "FILE")]
     ack_log: Option<PathBuf>,
 
+    /// Write what could not be read, or was refused, and why, as lines of JSON; the file is made anew
+    #[arg(long, value_name = "FILE")]
+    dead_letters: Option<PathBuf>,
+
     /// Spread the documents over N namespaces NAME-000, NAME-001, … by the hash of their id
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=SPREAD_MAX))]
     spread: Option<u32>,
@@ -128,6 +143,7 @@ pub(crate) async fn run(global: &Global, args: FeedArgs) -> anyhow::Result<ExitC
         None => Some(Walk::new(&args.paths, rules(global, &args))?),
     };
     let ack_log = args.ack_log.as_deref().map(open_ack_log).transpose()?;
+    let dead_letters = DeadLetters::create(args.dead_letters.as_deref())?;
     let client = Client::connect(global).await?;
     let target = Target::new(&args.namespace, args.spread);
     let clock = client.clock.clone();
@@ -151,8 +167,15 @@ pub(crate) async fn run(global: &Global, args: FeedArgs) -> anyhow::Result<ExitC
         (None, Some(path)) => Source::lines(path)?,
         (None, None) => return Err(Failure::usage("nothing to feed").into()),
     };
-    let mut pipeline =
-        Pipeline::new(client.clone(), target.clone(), known, args.retry_for, ack_log, progress);
+    let mut pipeline = Pipeline::new(
+        client.clone(),
+        target.clone(),
+        known,
+        args.retry_for,
+        ack_log,
+        dead_letters,
+        progress,
+    );
     let fed = feed(&mut pipeline, &mut source, args.prune).await;
     let fed = match fed {
         Ok(()) => settle(&client, &target, &pipeline, source, &args).await,

@@ -5,12 +5,14 @@
 //!                   ├► leaf, root, … one role as a process of its own, on services
 //!                   ├► feed      folder ─► text ─► batches ─► ingest.v1
 //!                   ├► commands  search, doc, namespace, user, status ─► client ─► gRPC
-//!                   └► commands  partition, leaf, group ─► placement ─► registry
+//!                   ├► commands  partition, leaf, group ─► placement ─► registry
+//!                   └► commands  repo ─► index repository
 //! ```
 //!
 //! Not here: anything a role decides. `init` and `config` read the configuration of processes; `partition`, `leaf` and
-//! `group` write wishes into the registry; every other command that starts no role only speaks the public API, with a
-//! token it was given or mints with the development issuer's key of the data directory.
+//! `group` write wishes into the registry; `repo` tidies up the index repository; every other command that starts no
+//! role only speaks the public API, with a token it was given or mints with the development issuer's key of the data
+//! directory.
 
 pub mod backends;
 mod cli;
@@ -32,8 +34,10 @@ mod serve;
 mod wire_json;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
+use nautilus_annotate::Annotator;
 
 use crate::cli::Cli;
 pub use crate::serve::seam::LeafServer;
@@ -42,6 +46,14 @@ pub use crate::serve::seam::LeafServer;
 #[must_use]
 pub fn run_with_leaves(make: LeafServer) -> ExitCode {
     serve::seam::serve_leaves_by(make);
+    run()
+}
+
+/// As [`run`]; index builders of this process run these annotators after those of their configuration. This is how an
+/// application adds its own: a binary of a few lines.
+#[must_use]
+pub fn run_with_annotators(annotators: Vec<Arc<dyn Annotator>>) -> ExitCode {
+    serve::seam::annotate_by(annotators);
     run()
 }
 

@@ -22,11 +22,12 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use serde_json::json;
 
-pub(crate) use self::ports::grant_verifier;
+pub(crate) use self::ports::{Opened, grant_verifier};
 
-use self::ports::Opened;
 use crate::cli::Global;
+use crate::commands::build::RebuildArgs;
 use crate::config::ProcessConfig;
+use crate::feed::BuildArgs;
 use crate::output;
 
 const SIGNALS_DRAIN: Duration = Duration::from_secs(5);
@@ -62,6 +63,10 @@ pub(crate) enum IndexBuilderCommand {
     /// Take documents, and change users and namespaces
     #[command(after_help = "Example:\n  nautilus indexbuilder serve --config cluster.toml")]
     Serve(ConfigArgs),
+    /// Make whole partitions of documents at once, and publish them as a build
+    Build(Box<BuildArgs>),
+    /// Make a build of another analyzer out of what snapshots hold
+    Rebuild(RebuildArgs),
 }
 
 /// Which role.

@@ -1,6 +1,8 @@
 //! Answers as JSON: the field names of the `.proto` files, enums as their names, hashes as hex.
 
-use nautilus_proto::common::v1::{AttributeValue, DocumentMetadata, Field, Stage, attribute_value};
+use nautilus_proto::common::v1::{
+    Annotation, AttributeValue, DocumentMetadata, Field, Stage, attribute_value,
+};
 use nautilus_proto::search::v1::{
     AttemptExplanation, Coverage, Document, Explanation, Highlight, Hit, PartitionExplanation,
     SearchResponse, SuggestResponse, Timing,
@@ -25,6 +27,7 @@ fn coverage(coverage: &Coverage) -> Value {
         "complete": coverage.complete,
         "partitions_asked": coverage.partitions_asked,
         "partitions_answered": coverage.partitions_answered,
+        "build": coverage.build,
         "missing": missing
             .map(|one| json!({ "partition": one.partition, "reason": one.reason }))
             .collect::<Vec<_>>(),
@@ -93,6 +96,7 @@ fn partition(one: &PartitionExplanation) -> Value {
         "replica_group": one.replica_group,
         "leaf": one.leaf,
         "epoch": one.epoch,
+        "build": one.build,
         "next_offset": one.next_offset,
         "rows_scanned": one.rows_scanned,
         "total_hits": one.total_hits,
@@ -148,12 +152,26 @@ pub(crate) fn document(document: &Document) -> Value {
 fn metadata(metadata: &DocumentMetadata) -> Value {
     let attributes: Map<String, Value> =
         metadata.attributes.iter().map(|(key, value)| (key.clone(), attribute(value))).collect();
+    let annotations: Map<String, Value> =
+        metadata.annotations.iter().map(|(name, one)| (name.clone(), annotation(one))).collect();
     json!({
         "created_unix_ms": metadata.created_unix_ms,
         "modified_unix_ms": metadata.modified_unix_ms,
         "size_bytes": metadata.size_bytes,
         "media_type": metadata.media_type,
         "attributes": attributes,
+        "annotations": annotations,
+    })
+}
+
+fn annotation(annotation: &Annotation) -> Value {
+    let values: Map<String, Value> =
+        annotation.values.iter().map(|(key, value)| (key.clone(), attribute(value))).collect();
+    let failure = annotation.failure.as_ref();
+    json!({
+        "version": annotation.version,
+        "values": values,
+        "failure": failure.map(|one| json!({ "reason": one.reason, "detail": one.detail })),
     })
 }
 

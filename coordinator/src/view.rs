@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nautilus_registry::layout::{
-    Cordon, CordonKind, Decision, GroupName, GroupStanding, Key, Leader, Record,
+    Cordon, CordonKind, Decision, GroupBuild, GroupName, GroupStanding, Key, Leader, Record,
 };
 use nautilus_registry::{Change, Entry, LeaseId, Listing, Revision};
 
@@ -118,7 +118,8 @@ impl View {
                     | Record::Assignment(..)
                     | Record::Coordinator(..)
                     | Record::Decision(..)
-                    | Record::Standing(..),
+                    | Record::Standing(..)
+                    | Record::Build(..),
                 ) => {}
                 Err(_) => {
                     if let Some(Key::Cordon { leaf, .. }) = Key::parse(key) {
@@ -168,6 +169,14 @@ impl View {
     pub(crate) fn standing(&self, group: &GroupName) -> Option<&GroupStanding> {
         match self.record(&Key::Standing { group: group.clone() }) {
             Some(Record::Standing(_, standing)) => Some(standing),
+            Some(_) | None => None,
+        }
+    }
+
+    /// Which build the group runs, if that is said and reads.
+    pub(crate) fn build(&self, group: &GroupName) -> Option<&GroupBuild> {
+        match self.record(&Key::Build { group: group.clone() }) {
+            Some(Record::Build(_, build)) => Some(build),
             Some(_) | None => None,
         }
     }

@@ -20,6 +20,35 @@ pub struct RawConfig {
     pub lag_records_max: u64,
     /// … and while the oldest of them is older than this.
     pub lag_age_max: HumanDuration,
+    /// What is found out about documents as they come in.
+    pub annotators: RawAnnotators,
+}
+
+/// The `[indexbuilder.annotators]` section as it is written.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawAnnotators {
+    /// Which of the built-in ones run, in this order. Those an application adds run after them.
+    pub run: Vec<String>,
+    /// For one annotator and one document.
+    pub time_max: HumanDuration,
+    /// Of a document's body; what is beyond it is not looked at.
+    pub input_max: ByteSize,
+    /// Threads they run on, together.
+    pub threads: usize,
+}
+
+impl Default for RawAnnotators {
+    fn default() -> Self {
+        Self {
+            // Each costs every write, and nothing ranks by them.
+            run: Vec::new(),
+            // Hundreds of times what the built-in ones take.
+            time_max: HumanDuration(Duration::from_millis(250)),
+            input_max: ByteSize(64 * 1024),
+            threads: 2,
+        }
+    }
 }
 
 impl Default for RawConfig {
@@ -31,6 +60,7 @@ impl Default for RawConfig {
             // A few seconds of applying small documents.
             lag_records_max: 10_000,
             lag_age_max: HumanDuration(Duration::from_secs(2)),
+            annotators: RawAnnotators::default(),
         }
     }
 }
@@ -46,6 +76,55 @@ pub struct Config {
     pub lag_records_max: u64,
     /// How old the oldest of them may be.
     pub lag_age_max: Duration,
+    /// What is found out about documents as they come in.
+    pub annotators: AnnotatorSettings,
+}
+
+/// What annotators are told, checked.
+#[derive(Debug, Clone)]
+pub struct AnnotatorSettings {
+    /// Names of built-in ones.
+    pub run: Vec<String>,
+    /// For one annotator and one document.
+    pub time_max: Duration,
+    /// Of a document's body.
+    pub input_bytes_max: usize,
+    /// Threads they run on, together.
+    pub threads: usize,
+}
+
+/// A client waits for its documents' annotators.
+const ANNOTATOR_TIME_MAX: Duration = Duration::from_secs(5);
+
+const ANNOTATOR_THREADS_MAX: usize = 64;
+
+impl RawAnnotators {
+    fn validate(self) -> Result<AnnotatorSettings, IndexBuilderError> {
+        let invalid = |key, problem: String| Err(IndexBuilderError::Config { key, problem });
+        for (number, name) in self.run.iter().enumerate() {
+            if nautilus_annotate::built_in(name).is_none() {
+                let known = nautilus_annotate::BUILT_IN.join(", ");
+                return invalid("annotators.run", format!("has {name:?}; there are {known}"));
+            }
+            if self.run.iter().take(number).any(|other| other == name) {
+                return invalid("annotators.run", format!("has {name:?} twice"));
+            }
+        }
+        let time_max = self.time_max.duration();
+        if time_max.is_zero() || time_max > ANNOTATOR_TIME_MAX {
+            return invalid("annotators.time_max", "is zero or over 5 s".to_owned());
+        }
+        let input_bytes_max = self.input_max.as_usize();
+        if input_bytes_max == 0 {
+            return invalid("annotators.input_max", "is zero".to_owned());
+        }
+        let threads = self.threads;
+        if !(1..=ANNOTATOR_THREADS_MAX).contains(&threads) {
+            let problem = format!("is not between 1 and {ANNOTATOR_THREADS_MAX}");
+            return invalid("annotators.threads", problem);
+        }
+        Ok(AnnotatorSettings { run: self.run, time_max, input_bytes_max, threads })
+    }
 }
 
 impl RawConfig {
@@ -72,8 +151,13 @@ impl RawConfig {
         if lag_age_max.is_zero() {
             return Err(invalid("lag_age_max", "is zero".to_owned()));
         }
-        let lag_records_max = self.lag_records_max;
-        Ok(Config { in_flight_bytes_max, deletion_interval, lag_records_max, lag_age_max })
+        Ok(Config {
+            in_flight_bytes_max,
+            deletion_interval,
+            lag_records_max: self.lag_records_max,
+            lag_age_max,
+            annotators: self.annotators.validate()?,
+        })
     }
 }
 
@@ -102,6 +186,11 @@ mod tests {
             ("deletion_interval = '0s'", "deletion_interval is zero"),
             ("lag_records_max = 0", "lag_records_max is zero"),
             ("lag_age_max = '0s'", "lag_age_max is zero"),
+            ("annotators.run = ['dates', 'colour']", "annotators.run has \"colour\"; there are"),
+            ("annotators.run = ['dates', 'dates']", "annotators.run has \"dates\" twice"),
+            ("annotators.time_max = '6s'", "annotators.time_max is zero or over"),
+            ("annotators.input_max = '0B'", "annotators.input_max is zero"),
+            ("annotators.threads = 0", "annotators.threads is not between"),
         ] {
             let error = parsed(text).expect_err(text);
             assert!(error.contains(problem), "{error}");

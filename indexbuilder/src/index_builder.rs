@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use nautilus_annotate::Annotator;
 use nautilus_catalog::Catalog;
 use nautilus_identity::{Authenticator, TokenKey};
 use nautilus_mutation_log::MutationLog;
@@ -14,8 +15,8 @@ use nautilus_types::PartitionMap;
 use prometheus_client::registry::Registry;
 use tonic::transport::Channel;
 
-use crate::Config;
 use crate::accounts::Accounts;
+use crate::annotating::Annotators;
 use crate::caller::Callers;
 use crate::deletions::Deletions;
 use crate::grpc::{CatalogGrpc, IngestGrpc};
@@ -24,6 +25,7 @@ use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 use crate::pressure::{LagBounds, Pressure};
 use crate::replicas;
+use crate::{Config, IndexBuilderError};
 
 /// The root sends news whenever something changes, and a sign of life at least every second.
 const NEWS_AGE_MAX: Duration = Duration::from_secs(5);
@@ -40,6 +42,8 @@ pub struct Parts {
     pub token_key: Arc<TokenKey>,
     /// Connections to roots, of which one at a time says how far the replicas are; without any nothing is held back.
     pub roots: Vec<Channel>,
+    /// The application's own, run after those of the configuration.
+    pub annotators: Vec<Arc<dyn Annotator>>,
 }
 
 /// The ingest gateway with the accounts beside it.
@@ -55,10 +59,12 @@ pub struct IndexBuilder {
 }
 
 impl IndexBuilder {
-    /// Puts the role together. Partitions are those of the log.
-    #[must_use]
-    pub fn build(config: Config, parts: Parts, clock: Clock) -> Self {
-        let Parts { catalog, log, authenticator, token_key, roots } = parts;
+    /// Puts the role together. Partitions are those of the log. Fails where annotators cannot be told apart by their
+    /// names.
+    pub fn build(config: Config, parts: Parts, clock: Clock) -> Result<Self, IndexBuilderError> {
+        let Parts { catalog, log, authenticator, token_key, roots, annotators } = parts;
+        let metrics = Metrics::new();
+        let annotators = Annotators::new(&config.annotators, annotators, &metrics, clock.clone())?;
         let map = PartitionMap::divided(log.identity().partitions);
         let deletions =
             Arc::new(Deletions::new(Arc::clone(&catalog), Arc::clone(&log), map, clock.clone()));
@@ -83,10 +89,11 @@ impl IndexBuilder {
             token_key,
             in_flight,
             pressure: Arc::clone(&pressure),
-            metrics: Metrics::new(),
+            annotators,
+            metrics,
             clock: clock.clone(),
         };
-        Self {
+        Ok(Self {
             callers: Arc::new(callers),
             ingest: Arc::new(ingest),
             accounts: Arc::new(accounts),
@@ -95,7 +102,7 @@ impl IndexBuilder {
             pressure,
             roots,
             clock,
-        }
+        })
     }
 
     /// The write API, ready for a server.

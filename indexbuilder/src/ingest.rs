@@ -8,12 +8,15 @@ use futures::future::join_all;
 use nautilus_catalog::Catalog;
 use nautilus_identity::{ConsistencyToken, LogIdentity as TokenLog, TokenKey};
 use nautilus_mutation_log::{LogError, MutationLog};
-use nautilus_proto::ingest::v1::{WriteError, WriteRequest, WriteResponse, WriteResult};
+use nautilus_proto::ingest::v1::{
+    DocumentContent, WriteError, WriteRequest, WriteResponse, WriteResult,
+};
 use nautilus_service::status::{code_of, error_chain};
 use nautilus_service::{Clock, RpcError};
-use nautilus_types::{Class, NamespaceName, Offset, PartitionId, PartitionMap};
+use nautilus_types::{Class, Incarnation, NamespaceName, Offset, PartitionId, PartitionMap};
 use prost::Message as _;
 
+use crate::annotating::Annotators;
 use crate::caller::Caller;
 use crate::error::append_failure;
 use crate::in_flight::InFlight;
@@ -36,6 +39,7 @@ pub(crate) struct Ingest {
     pub(crate) token_key: Arc<TokenKey>,
     pub(crate) in_flight: InFlight,
     pub(crate) pressure: Arc<Pressure>,
+    pub(crate) annotators: Annotators,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
 }
@@ -46,6 +50,14 @@ struct Batch {
     /// Place of each record's write in the request.
     indexes: Vec<usize>,
     payloads: Vec<Bytes>,
+}
+
+/// A write that its caller may make.
+struct Accepted {
+    /// Its place in the request.
+    index: usize,
+    incarnation: Incarnation,
+    write: ValidWrite,
 }
 
 impl Ingest {
@@ -76,29 +88,34 @@ impl Ingest {
             accepted_unix_ms: self.clock.unix_ms(),
         };
         let mut results = Vec::with_capacity(writes.len());
-        let mut batches = BTreeMap::<PartitionId, Batch>::new();
+        let mut accepted = BTreeMap::<PartitionId, Vec<Accepted>>::new();
         for (index, write) in writes.into_iter().enumerate() {
-            let accepted = write.map_err(violation).and_then(|write| {
-                let partition = self.map.partition_of(&write.namespace);
-                let hash = hash_of(&write);
-                Ok((partition, hash, accept(&origin, &rights, write)?))
+            let judged = write.map_err(violation).and_then(|write| {
+                let incarnation = accept(&rights, &write)?;
+                Ok(Accepted { index, incarnation, write })
             });
-            results.push(match accepted {
-                Ok((partition, content_hash, payload)) => {
-                    let batch = batches.entry(partition).or_default();
-                    batch.indexes.push(index);
-                    batch.payloads.push(payload);
+            results.push(match judged {
+                Ok(one) => {
+                    let content_hash = hash_of(&one.write);
+                    let partition = self.map.partition_of(&one.write.namespace);
+                    accepted.entry(partition).or_default().push(one);
                     WriteResult { error: None, content_hash }
                 }
                 Err(error) => refused(error),
             });
         }
-        check_width(batches.len())?;
+        check_width(accepted.len())?;
         // All or nothing: a client repeats the whole batch, and what it repeats changes nothing twice.
         let now = self.clock.now();
-        let admitted = batches.keys().try_for_each(|part| self.pressure.admit(*part, now));
+        let admitted = accepted.keys().try_for_each(|part| self.pressure.admit(*part, now));
         self.metrics.lag_records.set(self.pressure.lag_records_max());
         admitted.inspect_err(|_| self.rejected("replica_lag"))?;
+        // Only what will be written, and may be, costs their time.
+        let contents = accepted.values_mut().flatten().filter_map(|one| content_of(&mut one.write));
+        self.annotators.annotate(contents.collect()).await;
+        let batches = accepted.into_iter().map(|(partition, all)| (partition, batch(&origin, all)));
+        let batches = batches.collect();
+        let now = self.clock.now();
         let token = self.append(batches, &mut results).await;
         self.count(&results);
         let appended = self.clock.now().saturating_duration_since(now);
@@ -190,14 +207,13 @@ fn check_width(partitions: usize) -> Result<(), RpcError> {
     Err(RpcError::new(Class::Invalid, "BATCH_TOO_WIDE", message).field("writes", problem))
 }
 
-/// The record of a write that its caller may make.
+/// The life of the namespace, where the caller may write there.
 fn accept(
-    origin: &Origin<'_>,
     rights: &BTreeMap<NamespaceName, Writable>,
-    write: ValidWrite,
-) -> Result<Bytes, WriteError> {
+    write: &ValidWrite,
+) -> Result<Incarnation, WriteError> {
     match rights.get(&write.namespace) {
-        Some(Ok(Some(incarnation))) => Ok(origin.write(*incarnation, write)),
+        Some(Ok(Some(incarnation))) => Ok(*incarnation),
         // The same words whether it exists or not.
         Some(Ok(None)) | None => Err(write_error(
             Class::Denied,
@@ -208,6 +224,22 @@ fn accept(
             Err(write_error(error.class(), error.reason(), "the catalog is not available"))
         }
     }
+}
+
+fn content_of(write: &mut ValidWrite) -> Option<&mut DocumentContent> {
+    match &mut write.operation {
+        ValidOperation::Upsert { content, .. } => Some(content),
+        ValidOperation::Delete => None,
+    }
+}
+
+fn batch(origin: &Origin<'_>, accepted: Vec<Accepted>) -> Batch {
+    let mut batch = Batch::default();
+    for Accepted { index, incarnation, write } in accepted {
+        batch.indexes.push(index);
+        batch.payloads.push(origin.write(incarnation, write));
+    }
+    batch
 }
 
 fn hash_of(write: &ValidWrite) -> Vec<u8> {

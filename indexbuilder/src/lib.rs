@@ -1,8 +1,9 @@
-//! The indexing side. Its `serve` part is here: the gateway every write comes through, and the
-//! accounts that say who may write where.
+//! The indexing side. Its `serve` part is the gateway every write comes through, and the accounts that say who may
+//! write where; beside it [`offline`] makes whole partitions of documents at once, and [`rebuild`] a build of another
+//! analyzer from snapshots.
 //!
 //! ```text
-//! IngestService.Write ─► caller ─► validate ─► rights ─► pressure ─► record ─► log partition ─► ack, token
+//! IngestService.Write ─► caller ─► validate ─► rights ─► pressure ─► annotators ─► record ─► log partition ─► ack, token
 //! RootService.WatchReplicas ───────────────────────────────┘
 //! CatalogService ──────► caller ─► accounts ─► catalog
 //!                                     └─ deleted namespaces ─► deletions ─► log, "logged" in the catalog
@@ -10,7 +11,7 @@
 //!
 //! A write is acknowledged once the log has it durably; it says nothing about when it is found.
 //! It is refused while the slowest replica group is too far behind: that is what the root says of its replicas.
-//! Nothing here reads documents.
+//! Nothing here reads documents but the annotators, and only those that are written.
 
 #![allow(
     clippy::result_large_err,
@@ -18,6 +19,7 @@
 )]
 
 mod accounts;
+mod annotating;
 mod caller;
 mod config;
 mod deletions;
@@ -27,15 +29,17 @@ mod in_flight;
 mod index_builder;
 mod ingest;
 mod metrics;
+pub mod offline;
 mod pages;
 mod pressure;
+pub mod rebuild;
 mod record;
 mod replicas;
 mod rights;
 mod user_groups;
 pub mod validate;
 
-pub use config::{Config, RawConfig};
+pub use config::{AnnotatorSettings, Config, RawAnnotators, RawConfig};
 pub use error::IndexBuilderError;
 pub use grpc::{CatalogGrpc, IngestGrpc};
 pub use index_builder::{IndexBuilder, Parts};

@@ -82,8 +82,12 @@ pub fn validate(write: Write) -> Result<ValidWrite, Violation> {
     let operation = match write.operation {
         None => return Err(Violation::malformed("operation", "is missing")),
         Some(Operation::Delete(_)) => ValidOperation::Delete,
-        Some(Operation::Upsert(content)) => {
+        Some(Operation::Upsert(mut content)) => {
             check_content(&content)?;
+            // Only given out (AIP-203): who sends back what it read need not take them away.
+            if let Some(metadata) = &mut content.metadata {
+                metadata.annotations.clear();
+            }
             let content_hash = content_hash(
                 &content.title,
                 &content.path,

@@ -1,5 +1,6 @@
 //! Faults against a real cluster under load, and what must hold all the while.
 
+mod builds;
 mod crashes;
 mod groups;
 mod history;
@@ -122,6 +123,13 @@ pub const SCENARIOS: &[Scenario] = &[
         faults: &["P5"],
         is_in_ci: false,
         play: rollout::rolling_deploy,
+    },
+    Scenario {
+        name: "promote-build",
+        about: "a build with another analyzer is made of snapshots, promoted group by group, and rolled back",
+        faults: &[],
+        is_in_ci: false,
+        play: builds::promote,
     },
     Scenario {
         name: "drain-leaf",

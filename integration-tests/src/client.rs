@@ -85,7 +85,7 @@ impl Client {
                     page_size: PAGE_SIZE,
                     page_token: token.clone(),
                     latest: true,
-                    consistency_token: String::new(),
+                    ..ListDocumentsRequest::default()
                 };
                 let mut client = SearchServiceClient::new(self.channel.clone());
                 let outcome = self.runtime.block_on(client.list_documents(self.request(request)));

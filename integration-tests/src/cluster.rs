@@ -165,8 +165,8 @@ impl Cluster {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.nautilus);
         command.args(arguments).arg("--data-dir").arg(&self.folder);
-        if matches!(arguments.first(), Some(&("init" | "config" | "partition" | "leaf" | "group")))
-        {
+        let with_config = ["init", "config", "partition", "leaf", "group", "build", "indexbuilder"];
+        if arguments.first().is_some_and(|first| with_config.contains(first)) {
             command.arg("--config").arg(self.folder.join("cluster.toml"));
         }
         command

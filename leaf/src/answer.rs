@@ -20,6 +20,7 @@ use prost::Message as _;
 
 use crate::budget::TimeBudget;
 use crate::convert::{Terms, Took, fetched_document, search_response, suggest_response};
+use crate::failures;
 use crate::highlights;
 use crate::metrics::Call;
 use crate::partition::{Database, Served};
@@ -31,6 +32,8 @@ use crate::{Leaf, LeafError};
 /// A partition that shows what the request must see, with its database.
 struct Ready {
     served: Arc<Served>,
+    /// Of the database, which cannot become another while it is held.
+    build: String,
     database: Database,
 }
 
@@ -53,7 +56,7 @@ impl Leaf {
         let limit = request::limit(request.limit, CANDIDATES_MAX)?;
         let scope = request::scope(&context, &self.shared.config.map, &request.namespaces)?;
         let terms = Terms::of(&request, tree.scoring_leaves().len())?;
-        let Ready { served, database } = self.ready(&context, deadline).await?;
+        let Ready { served, build, database } = self.ready(&context, deadline).await?;
         let (mut budget, _caller) = self.budget(deadline, request.budget_us);
         let work = move || {
             let request = EngineRequest {
@@ -72,7 +75,7 @@ impl Leaf {
         let (outcome, took) = self.on_pool(&self.search_pool, call, work).await?;
         let outcome = self.noting_damage(&served, outcome)?;
         self.shared.metrics.scanned(Call::Search, outcome.rows_scanned, outcome.truncated);
-        let label = self.label(&served, outcome.next_offset);
+        let label = self.label(&served, &build, outcome.next_offset);
         let span = tracing::Span::current();
         span.record("epoch", label.epoch).record("offset", label.next_offset);
         span.record("rows", outcome.rows_scanned);
@@ -93,7 +96,7 @@ impl Leaf {
         let limit = request::limit(request.limit, SUGGESTIONS_MAX)?;
         let scope = request::scope(&context, &self.shared.config.map, &request.namespaces)?;
         let (prefix, fields) = request::prefix(request.prefix, request.fields)?;
-        let Ready { served, database } = self.ready(&context, deadline).await?;
+        let Ready { served, build, database } = self.ready(&context, deadline).await?;
         let (mut budget, _caller) = self.budget(deadline, request.budget_us);
         let work = move || {
             let searcher = database.searcher();
@@ -103,7 +106,7 @@ impl Leaf {
         let (outcome, took) = self.on_pool(&self.search_pool, call, work).await?;
         let outcome = self.noting_damage(&served, outcome)?;
         self.shared.metrics.scanned(Call::Suggest, outcome.rows_scanned, outcome.truncated);
-        let label = self.label(&served, outcome.next_offset);
+        let label = self.label(&served, &build, outcome.next_offset);
         let span = tracing::Span::current();
         span.record("epoch", label.epoch).record("offset", label.next_offset);
         span.record("rows", outcome.rows_scanned);
@@ -132,8 +135,9 @@ impl Leaf {
         let ids = ids.collect::<Result<Vec<_>, _>>()?;
         let highlight = request.highlight.as_ref();
         let highlight = highlight.map(|query| request::query(Some(query))).transpose()?;
-        let Ready { served, database } = self.ready(&context, deadline).await?;
+        let Ready { served, build, database } = self.ready(&context, deadline).await?;
         let include_body = request.include_body;
+        let analyzer = database.analyzer();
         let reads_body = include_body || highlight.is_some();
         let work = move || {
             let searcher = database.searcher();
@@ -146,13 +150,13 @@ impl Leaf {
         };
         let (fetched, took) = self.on_pool(&self.read_pool, (Call::Fetch, admitted), work).await?;
         let (next_offset, mut documents) = self.noting_damage(&served, fetched)?;
-        let label = self.label(&served, next_offset);
+        let label = self.label(&served, &build, next_offset);
         let span = tracing::Span::current();
         span.record("epoch", label.epoch).record("offset", next_offset.0);
         span.record("fetch_us", took.work_us);
         if let Some(tree) = highlight {
             let began = self.shared.clock.now();
-            documents = self.highlighted(documents, tree, deadline).await?;
+            documents = self.highlighted(documents, (tree, analyzer), deadline).await?;
             let took = self.shared.clock.now().saturating_duration_since(began);
             span.record("highlight_us", micros(took));
         }
@@ -166,7 +170,7 @@ impl Leaf {
     async fn highlighted(
         &self,
         documents: Vec<FetchedDocument>,
-        tree: Node,
+        (tree, analyzer): (Node, Analyzer),
         deadline: Deadline,
     ) -> Result<Vec<FetchedDocument>, LeafError> {
         let tree = Arc::new(tree);
@@ -175,7 +179,7 @@ impl Leaf {
             let (tree, admitted) = (Arc::clone(&tree), self.workload.admit());
             let (mut budget, caller) = self.budget(deadline, 0);
             let work = move || {
-                highlights::add(&mut share, &tree, &Analyzer::new(), &mut budget);
+                highlights::add(&mut share, &tree, &analyzer, &mut budget);
                 Ok(share)
             };
             async move {
@@ -197,25 +201,29 @@ impl Leaf {
         let context = self.context(request.context.as_ref(), Purpose::List, 0)?;
         let scope = request::scope(&context, &self.shared.config.map, &request.namespace)?;
         let limit = request::limit(request.limit, LIST_MAX)?;
-        let Ready { served, database } = self.ready(&context, deadline).await?;
+        let Ready { served, build, database } = self.ready(&context, deadline).await?;
         let after = Some(request.after_document_id).filter(|after| !after.is_empty());
+        let with_failures = request.with_failures;
         let work = move || {
             let searcher = database.searcher();
             let entry: &ScopeEntry = &scope[0];
             // One more than asked for says whether there are more.
-            let listed = searcher.list(entry, after.as_deref(), limit + 1)?;
-            Ok((searcher.next_offset()?, listed))
+            let mut listed = searcher.list(entry, after.as_deref(), limit + 1)?;
+            let is_last = listed.len() <= limit;
+            listed.truncate(limit);
+            let failures = failures::of(&searcher, entry, &listed, with_failures)?;
+            Ok((searcher.next_offset()?, (listed, failures, is_last)))
         };
         let (listed, _) = self.on_pool(&self.read_pool, (Call::List, admitted), work).await?;
-        let (next_offset, mut listed) = self.noting_damage(&served, listed)?;
-        let is_last = listed.len() <= limit;
-        listed.truncate(limit);
-        let documents = listed.into_iter().map(|document| ListedDocument {
-            document_id: document.document_id.as_bytes().to_vec(),
-            version: document.version,
-            content_hash: document.content_hash.to_vec(),
-        });
-        let label = self.label(&served, next_offset);
+        let (next_offset, (listed, failures, is_last)) = self.noting_damage(&served, listed)?;
+        let documents =
+            listed.into_iter().zip(failures).map(|(document, failures)| ListedDocument {
+                document_id: document.document_id.as_bytes().to_vec(),
+                version: document.version,
+                content_hash: document.content_hash.to_vec(),
+                failures,
+            });
+        let label = self.label(&served, &build, next_offset);
         tracing::Span::current().record("epoch", label.epoch).record("offset", next_offset.0);
         Ok(ListResponse { label: Some(label), documents: documents.collect(), is_last })
     }
@@ -303,7 +311,8 @@ impl Leaf {
             }
         }
         let database = served.serving()?;
-        Ok(Ready { served, database })
+        let build = served.build();
+        Ok(Ready { served, build, database })
     }
 
     /// Stored bytes that make no sense, or that the disk cannot read, take the partition out of service: what else they

@@ -27,7 +27,7 @@ pub(crate) fn attributes(metadata: &DocumentMetadata) -> Attributes {
 
 /// The same from stored metadata, for folders that were made before there were such numbers. What does not read
 /// has none: fetching the document says what is wrong with it.
-pub(crate) fn attributes_of(stored: &[u8]) -> Attributes {
+pub fn attributes_of(stored: &[u8]) -> Attributes {
     DocumentMetadata::decode(stored).map_or_else(|_| Attributes::default(), |m| attributes(&m))
 }
 

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use nautilus_analysis::Analyzer;
 use nautilus_engine::{EngineError, Partition};
 use nautilus_service::CancellationToken;
 use nautilus_service::status::error_chain;
 use nautilus_types::Class;
 
 use crate::applier::{Applier, FlushRule};
+use crate::builds::{UnknownAnalyzer, analyzer_of};
 use crate::convert::attributes_of;
 use crate::feed::{Feed, until_answered};
 use crate::folders::Folders;
@@ -21,7 +23,7 @@ use crate::partition::Served;
 use crate::record::Decoder;
 use crate::recovery::Recovery;
 use crate::shared::Shared;
-use crate::state::{Action, Event, Folder};
+use crate::state::{Action, Event, Folder, Source, State};
 
 /// Tries of opening a folder that cannot be read now, such as one whose lock is just being let go.
 const OPEN_TRIES: u32 = 5;
@@ -230,6 +232,8 @@ enum OpenError {
     Pool(#[source] nautilus_service::PoolError),
     #[error("ask the log for its range")]
     Log(#[source] nautilus_mutation_log::LogError),
+    #[error("open the partition")]
+    Analyzer(#[source] UnknownAnalyzer),
 }
 
 impl Opening {
@@ -246,11 +250,24 @@ impl Opening {
     }
 
     async fn open(&self, stop: &CancellationToken) -> Result<Option<Event>, OpenError> {
+        let Some(wanted) = self.shared.wanted_build.get(stop).await else { return Ok(None) };
+        let analyzer = analyzer_of(&wanted).map_err(OpenError::Analyzer)?;
         let fresh = self.folders.fresh(self.served.epoch());
         let existing = self.folders.existing().map_err(OpenError::Look)?;
         let dir = existing.unwrap_or(fresh);
         let began = self.shared.clock.now();
-        let (database, writer) = self.open_folder(&dir, stop).await?;
+        let is_local = self.served.state() == State::Opening { source: Source::Local };
+        // Before it is opened: rebuilding what is not wanted would be for nothing.
+        if is_local && self.build_of(&dir).await?.is_some_and(|build| build != wanted.label()) {
+            return Ok(Some(Event::OtherBuild));
+        }
+        let (database, writer) = self.open_folder(&dir, analyzer, stop).await?;
+        let build = if is_local { database.build() } else { self.stamp(&database) };
+        let build = build.map_err(OpenError::Engine)?;
+        if self.shared.wanted_build.is_other_than(&build, &analyzer) {
+            return Ok(Some(Event::OtherBuild));
+        }
+        self.served.set_build(&build);
         let took = self.shared.clock.now().saturating_duration_since(began);
         self.shared.metrics.recovered(Phase::Open, took);
         let next = writer.next_offset();
@@ -278,23 +295,45 @@ impl Opening {
         .stopping_at(self.shared.config.digest_interval_ms);
         *self.applier.lock().unwrap_or_else(PoisonError::into_inner) = Some(applier);
         self.served.set_database(database).await;
+        // Whoever hears of another build from here on finds the database.
+        if self.shared.wanted_build.is_other_than(&build, &analyzer) {
+            return Ok(Some(Event::OtherBuild));
+        }
         Ok(Some(Event::Opened { next, log_low: marks.low, log_high: marks.high }))
+    }
+
+    /// Which build a folder that nobody has open is of.
+    async fn build_of(&self, dir: &Path) -> Result<Option<String>, OpenError> {
+        let dir = dir.to_owned();
+        let read = self.shared.disk_pool.run(move || Partition::build_of_folder(&dir)).await;
+        match read.map_err(OpenError::Pool)? {
+            // What is wrong with it, opening it says.
+            Err(_) => Ok(None),
+            Ok(build) => Ok(build),
+        }
+    }
+
+    /// Writes into files that just came which build they are of: a builder may not have.
+    fn stamp(&self, database: &Partition) -> Result<String, EngineError> {
+        let build = self.served.build();
+        database.set_build(&build)?;
+        Ok(build)
     }
 
     /// Opens the folder, again where it cannot be read just now. May take as long as rebuilding it.
     async fn open_folder(
         &self,
         dir: &Path,
+        analyzer: Analyzer,
         stop: &CancellationToken,
     ) -> Result<(Partition, nautilus_engine::Writer), OpenError> {
         let mut tries = 0;
         loop {
             let (dir, resources) = (PathBuf::from(dir), self.shared.resources.clone());
             let identity = self.shared.identity(self.served.id);
-            let opened = self
-                .shared
-                .disk_pool
-                .run(move || Partition::open(&dir, &identity, &resources, attributes_of));
+            let opened = self.shared.disk_pool.run(move || {
+                Partition::open_with(&dir, &identity, analyzer, &resources, attributes_of)
+            });
             let error = match opened.await.map_err(OpenError::Pool)? {
                 Ok(opened) => return Ok(opened),
                 Err(error) => error,

@@ -22,6 +22,7 @@ use nautilus_types::Offset;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 use crate::announcer::Announcer;
+use crate::builds::{BuildWatch, WantedBuild};
 use crate::digester::{Digester, Digesting, Request};
 use crate::lease::{Keeper, Lease};
 use crate::metrics::LeafMetrics;
@@ -133,6 +134,7 @@ impl Leaf {
                 scrub_pool: background("scrub", SCRUB_THREADS, SCRUB_THREADS)?,
                 digest_pool: background("digest", SCRUB_THREADS, SCRUB_THREADS)?,
                 digesting,
+                wanted_build: WantedBuild::unknown(),
                 partitions: Partitions::default(),
                 config,
                 log,
@@ -207,6 +209,8 @@ impl Leaf {
             patience: config.lease_ttl,
         };
         tasks.spawn("leaf-announcer", |stop| announcer.run(stop));
+        let builds = BuildWatch { shared: Arc::clone(shared) };
+        tasks.spawn("leaf-builds", |stop| builds.run(stop));
         let placement = Placement::new(Arc::clone(shared), relist, config.relist_interval);
         tasks.spawn("leaf-placement", |stop| placement.run(stop));
         let (shared, lease) = (Arc::clone(&self.shared), self.lease.clone());
@@ -261,13 +265,19 @@ impl Leaf {
     }
 
     /// What an answer of this partition at this offset is labelled with. Made when the answer is ready: the lease
-    /// may have lapsed while it was worked on.
-    pub(crate) fn label(&self, served: &Served, next_offset: Offset) -> PartitionLabel {
+    /// may have lapsed while it was worked on. The build is that of the database it was made from, which may be closed by
+    /// now.
+    pub(crate) fn label(
+        &self,
+        served: &Served,
+        build: &str,
+        next_offset: Offset,
+    ) -> PartitionLabel {
         PartitionLabel {
             partition: served.id.0,
             epoch: served.epoch().0,
             next_offset: next_offset.0,
-            build: served.build(),
+            build: build.to_owned(),
             is_lease_uncertain: self.lease.is_uncertain(self.shared.clock.now()),
         }
     }

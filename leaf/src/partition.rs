@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nautilus_engine::Partition;
 use nautilus_registry::Revision;
-use nautilus_registry::layout::ReplicaState;
+use nautilus_registry::layout::{BuildRef, ReplicaState};
 use nautilus_types::{Epoch, Offset, PartitionId};
 use tokio::sync::{Notify, OwnedRwLockReadGuard, RwLock, watch};
 
@@ -101,6 +101,12 @@ impl Served {
 
     pub(crate) fn build(&self) -> String {
         self.inner().build.clone()
+    }
+
+    /// The build of the files that `database` is of, while a request holds it.
+    pub(crate) fn build_ref(&self, database: &Partition) -> BuildRef {
+        let name = Some(self.build()).filter(|name| !name.is_empty());
+        BuildRef { name, analyzer_version: database.analyzer().version() }
     }
 
     pub(crate) fn set_build(&self, build: &str) {

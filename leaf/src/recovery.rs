@@ -5,16 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nautilus_analysis::ANALYZER_VERSION;
 use nautilus_engine::FORMAT_VERSION;
 use nautilus_index_repository::{Found, Manifest, RepositoryError, SlotRange, Unusable, Wanted};
 use nautilus_mutation_log::{LogError, MutationLog, Watermarks};
+use nautilus_registry::layout::BuildRef;
 use nautilus_service::status::error_chain;
 use nautilus_service::{CancellationToken, PoolError};
 use nautilus_types::{Class, Offset, PartitionId, PartitionMap, SLOT_COUNT, Slot};
 use tokio::runtime::Handle;
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::builds::analyzer_of;
 use crate::feed::until_answered;
 use crate::folders::{Folders, remove_if_there};
 use crate::metrics::Phase;
@@ -57,6 +58,10 @@ enum RecoveryError {
         "snapshot {name} was made from another log than this one: remove it, or give the leaf the right log"
     )]
     OtherLog { name: String },
+    #[error(
+        "the index repository has no usable snapshot of build {build}: make the build again, or give the group another"
+    )]
+    NoBuild { build: String },
 }
 
 impl RecoveryError {
@@ -67,9 +72,8 @@ impl RecoveryError {
             Self::Repository(error) => {
                 matches!(error.class(), Class::Unavailable | Class::Denied)
             }
-            Self::Pool(_) | Self::Folder(_) | Self::AboveLog { .. } | Self::OtherLog { .. } => {
-                false
-            }
+            Self::Pool(_) | Self::Folder(_) | Self::AboveLog { .. } => false,
+            Self::OtherLog { .. } | Self::NoBuild { .. } => false,
         }
     }
 }
@@ -80,8 +84,13 @@ impl Recovery {
         let mut pause = RETRY_FIRST;
         let mut tries = 0;
         self.served.progress.begin_download(self.shared.clock.now());
+        let Some(build) = self.shared.wanted_build.get(&stop).await else { return };
+        if let Err(unknown) = analyzer_of(&build) {
+            let reason = error_chain(&unknown);
+            return self.served.step(self.shared.clock.now(), Event::Broke { reason });
+        }
         loop {
-            let error = match self.try_once(&stop).await {
+            let error = match self.try_once(&build, &stop).await {
                 Ok(Some(event)) => return self.served.step(self.shared.clock.now(), event),
                 Ok(None) => return,
                 Err(error) => error,
@@ -94,6 +103,7 @@ impl Recovery {
             let partition = self.served.id.0;
             tracing::warn!(partition, error = reason, "no snapshot yet, trying again");
             if tries >= TRIES_BEFORE_REPLAY
+                && build.name.is_none()
                 && let Ok(Some(marks)) = self.watermarks(&stop).await
                 && marks.low == Offset(0)
             {
@@ -123,7 +133,11 @@ impl Recovery {
         until_answered(&self.served, stop, || self.shared.log.watermarks(self.served.id)).await
     }
 
-    async fn try_once(&self, stop: &CancellationToken) -> Result<Option<Event>, RecoveryError> {
+    async fn try_once(
+        &self,
+        build: &BuildRef,
+        stop: &CancellationToken,
+    ) -> Result<Option<Event>, RecoveryError> {
         let partition = self.served.id;
         let marks = self.watermarks(stop).await.map_err(RecoveryError::Log)?;
         let Some(marks) = marks else { return Ok(None) };
@@ -132,11 +146,16 @@ impl Recovery {
         let began = self.shared.clock.now();
         // A snapshot that holds a record which is to be passed over is of no use.
         let high = self.served.first_skip().map_or(marks.high, |skip| skip.min(marks.high));
-        let wanted = wanted(&self.shared, partition, Watermarks { high, ..marks });
+        let wanted = wanted(&self.shared, partition, build, Watermarks { high, ..marks });
         let Some(found) = self.restore(wanted, into.clone(), stop).await? else { return Ok(None) };
         self.served.progress.end_download(self.shared.clock.now());
         self.tell_passed_over(&found, marks).await?;
         let Some(manifest) = found.manifest else {
+            // It may hold what the log does not.
+            if let Some(build) = &build.name {
+                return Err(RecoveryError::NoBuild { build: build.clone() });
+            }
+            self.served.set_build("");
             return Ok(Some(Event::NoSnapshot { log_low: marks.low }));
         };
         if let Err(error) = self.check_log(&manifest, marks).await {
@@ -197,6 +216,9 @@ impl Recovery {
                 }
                 continue;
             }
+            if let Unusable::OtherBuild { .. } = passed_over.reason {
+                continue;
+            }
             let (partition, reason) = (self.served.id.0, passed_over.reason.to_string());
             tracing::warn!(partition, snapshot = name, reason, "snapshot not used");
         }
@@ -218,12 +240,18 @@ impl Recovery {
 }
 
 /// What a snapshot of the partition must be to be of use with the log as it is.
-pub(crate) fn wanted(shared: &Shared, partition: PartitionId, marks: Watermarks) -> Wanted {
+pub(crate) fn wanted(
+    shared: &Shared,
+    partition: PartitionId,
+    build: &BuildRef,
+    marks: Watermarks,
+) -> Wanted {
     Wanted {
         log_generation: shared.log.identity().generation,
         slots: slots_of(&shared.config.map, partition),
         format_version_max: FORMAT_VERSION,
-        analyzer_version: ANALYZER_VERSION,
+        analyzer_version: build.analyzer_version,
+        build: Some(build.name.clone().unwrap_or_else(|| LOG_BUILD.to_owned())),
         log_low: marks.low,
         log_high: marks.high,
         except: BTreeSet::new(),

@@ -9,14 +9,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nautilus_analysis::Analyzer;
 use nautilus_engine::{Depth, Digests, EngineError, Partition, SkippedRecord};
 use nautilus_index_repository::RepositoryError;
 use nautilus_mutation_log::{LogError, Record, Watermarks};
+use nautilus_registry::layout::BuildRef;
 use nautilus_service::{CancellationToken, PoolError};
 use nautilus_types::Offset;
 use tokio::runtime::Handle;
 
 use crate::applier::{Applier, ApplyError, FlushRule, Turned};
+use crate::builds::{UnknownAnalyzer, analyzer_of};
 use crate::convert::attributes_of;
 use crate::feed::{READ_BYTES, until_answered};
 use crate::folders::{Folders, remove_if_there};
@@ -56,6 +59,8 @@ pub(crate) enum RemakeError {
     Engine(#[from] EngineError),
     #[error("make the partition anew")]
     Apply(#[from] ApplyError),
+    #[error("make the partition anew")]
+    Analyzer(#[from] UnknownAnalyzer),
     #[error("read the log")]
     Log(#[from] LogError),
     #[error(
@@ -81,8 +86,13 @@ impl Remake {
         removed.map_err(RemakeError::Folder)?;
         let ask = || self.shared.log.watermarks(self.served.id);
         let Some(marks) = until_answered(&self.served, stop, ask).await? else { return Ok(None) };
-        self.build_on(&dir, marks, stop).await?;
-        let applier = self.open(&dir, marks).await?;
+        // Closed since: there is nothing to compare with.
+        let build = self.served.database().map(|database| self.served.build_ref(&database));
+        let Some(build) = build else { return Ok(None) };
+        let analyzer = analyzer_of(&build)?;
+        self.build_on(&dir, &build, marks, stop).await?;
+        let applier = self.open(&dir, analyzer, marks).await?;
+        applier.0.set_build(build.label())?;
         let Some((database, applier)) = self.replay(applier, stop).await? else { return Ok(None) };
         let digests = self.digest(database, applier, stop).await?;
         Ok(digests)
@@ -92,6 +102,7 @@ impl Remake {
     async fn build_on(
         &self,
         dir: &Path,
+        build: &BuildRef,
         marks: Watermarks,
         stop: &CancellationToken,
     ) -> Result<(), RemakeError> {
@@ -99,7 +110,7 @@ impl Remake {
             return Ok(());
         }
         let wanted =
-            wanted(&self.shared, self.served.id, Watermarks { high: self.agreed, ..marks });
+            wanted(&self.shared, self.served.id, build, Watermarks { high: self.agreed, ..marks });
         let (snapshots, partition) = (self.shared.snapshots.clone(), self.served.id);
         let (runtime, dir, stop) = (Handle::current(), dir.to_owned(), stop.clone());
         let job = move || {
@@ -120,11 +131,13 @@ impl Remake {
     async fn open(
         &self,
         dir: &Path,
+        analyzer: Analyzer,
         marks: Watermarks,
     ) -> Result<(Partition, Applier), RemakeError> {
         let (dir, resources) = (PathBuf::from(dir), self.shared.resources.clone());
         let identity = self.shared.identity(self.served.id);
-        let open = move || Partition::open(&dir, &identity, &resources, attributes_of);
+        let open =
+            move || Partition::open_with(&dir, &identity, analyzer, &resources, attributes_of);
         let (database, writer) = self.shared.digest_pool.run(open).await??;
         if writer.next_offset() < marks.low {
             let (agreed, log_low) = (self.agreed, marks.low);

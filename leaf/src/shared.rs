@@ -10,6 +10,7 @@ use nautilus_service::{Clock, WorkerPool};
 use nautilus_types::PartitionId;
 
 use crate::Config;
+use crate::builds::WantedBuild;
 use crate::digester::Digesting;
 use crate::metrics::LeafMetrics;
 use crate::partitions::Partitions;
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     /// Reads partitions for their digests, slowly.
     pub(crate) digest_pool: WorkerPool,
     pub(crate) digesting: Digesting,
+    /// Which build the group is to serve.
+    pub(crate) wanted_build: WantedBuild,
     pub(crate) metrics: LeafMetrics,
 }
 

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nautilus_analysis::ANALYZER_VERSION;
 use nautilus_engine::{Checkpoint, EngineError, FORMAT_VERSION};
 use nautilus_index_repository::{RepositoryError, SnapshotDraft};
 use nautilus_mutation_log::LogError;
@@ -132,7 +131,9 @@ impl Snapshotter {
     async fn first_look(&self, served: &Served) -> Last {
         let newest = async {
             let marks = self.shared.log.watermarks(served.id).await?;
-            let wanted = wanted(&self.shared, served.id, marks);
+            let build = served.database().map(|database| served.build_ref(&database));
+            let build = build.ok_or(PublishError::Closing)?;
+            let wanted = wanted(&self.shared, served.id, &build, marks);
             Ok::<_, PublishError>(self.shared.snapshots.newest(served.id, &wanted).await?.manifest)
         };
         let newest = newest.await;
@@ -170,6 +171,7 @@ impl Snapshotter {
         dir: &Path,
     ) -> Result<KnownSnapshot, PublishError> {
         let database = served.database().ok_or(PublishError::Closing)?;
+        let build = served.build_ref(&database);
         let into = dir.to_owned();
         let made = self.shared.disk_pool.run(move || {
             remove_if_there(&into).map_err(PublishError::Folder)?;
@@ -181,20 +183,19 @@ impl Snapshotter {
         let log = self.shared.log.as_ref();
         let log_low = log.watermarks(served.id).await?.low;
         let created_unix_ms = self.shared.clock.unix_ms();
-        let build = Some(served.build()).filter(|build| !build.is_empty());
         let draft = SnapshotDraft {
             log_generation: log.identity().generation,
             partition: served.id,
             slots: slots_of(&self.shared.config.map, served.id),
             map_version: self.shared.config.map.version,
-            build: build.unwrap_or_else(|| LOG_BUILD.to_owned()),
+            build: build.name.unwrap_or_else(|| LOG_BUILD.to_owned()),
             epoch: served.epoch(),
             uploader: format!("{}/{}", self.shared.config.replica_group, self.shared.config.name),
             created_unix_ms,
             next_offset,
             last_record_fingerprint: fingerprint(log, served.id, next_offset, log_low).await?,
             format_version: FORMAT_VERSION,
-            analyzer_version: ANALYZER_VERSION,
+            analyzer_version: build.analyzer_version,
             documents,
             document_digest: Vec::new(),
             posting_digest: Vec::new(),

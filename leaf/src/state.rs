@@ -135,6 +135,8 @@ pub enum Event {
         /// Which, and where that stands.
         reason: String,
     },
+    /// The group is to serve another build than that of its files.
+    OtherBuild,
     /// What was made anew from the log holds something else than its files, and what the other group holds.
     Refuted,
     /// It cannot go on.
@@ -234,6 +236,7 @@ impl Life {
             Event::Applied { next } => self.applied(next),
             Event::Damaged { reason } => self.damaged(now, reason),
             Event::Overruled { .. } => self.overruled(),
+            Event::OtherBuild => self.other_build(),
             Event::Refuted => self.refuted(),
             Event::Broke { reason } => self.broke(reason),
             Event::Tick => self.tick(now),
@@ -369,6 +372,21 @@ impl Life {
             State::Draining { .. } => self.close(Next::Gone, Folder::SetAside),
             State::Idle | State::Downloading | State::Closing { .. } => Vec::new(),
             State::Failed { .. } | State::Gone => Vec::new(),
+        }
+    }
+
+    /// Files of the wanted build take the place of those there are, or of those that are on their way; what failed may
+    /// have failed for the build.
+    fn other_build(&mut self) -> Vec<Action> {
+        match self.state {
+            State::Downloading
+            | State::Opening { .. }
+            | State::Replaying { .. }
+            | State::Serving => self.close(Next::Recover, Folder::Remove),
+            State::Failed { .. } => self.close(Next::Restart, Folder::Keep),
+            State::Idle | State::Draining { .. } | State::Closing { .. } | State::Gone => {
+                Vec::new()
+            }
         }
     }
 

@@ -26,7 +26,7 @@ impl Leaf {
     async fn partition_status(&self, served: &Served) -> PartitionStatus {
         let (state, applied) = (served.state(), served.applied());
         let mut status = PartitionStatus {
-            label: Some(self.label(served, applied)),
+            label: Some(self.label(served, &served.build(), applied)),
             leaf: self.shared.config.name.to_string(),
             replica_group: self.shared.config.replica_group.to_string(),
             state: state.name().to_owned(),

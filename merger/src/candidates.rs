@@ -37,6 +37,8 @@ pub(crate) struct Found {
     /// What candidates are to be ranked by.
     pub(crate) statistics: Statistics,
     pub(crate) coverage: Coverage,
+    /// Which build all answers are of; empty = what is fed from the log alone.
+    pub(crate) build: String,
     pub(crate) is_relaxed: bool,
     pub(crate) is_truncated: bool,
 }
@@ -47,6 +49,8 @@ struct Question<'q> {
     /// What leaves choose by; none = each by its own.
     statistics: Option<&'q Statistics>,
     limit: usize,
+    /// Which build; none = one that the root chooses.
+    build: Option<&'q str>,
     budget: Duration,
 }
 
@@ -86,7 +90,7 @@ impl Run<'_> {
         budget: Duration,
     ) -> Result<Found, MergerError> {
         let limit = self.first_limit(scope);
-        let question = Question { tree, statistics: None, limit, budget };
+        let question = Question { tree, statistics: None, limit, build: None, budget };
         let (response, coverage) = self.ask(scope, question).await?;
         let mut first = Found::of(tree, response, coverage);
         if first.is_truncated || self.wish.order != Order::Relevance || !first.is_open() {
@@ -96,7 +100,8 @@ impl Run<'_> {
         if budget >= BUDGET_MIN {
             let limit = self.wish.page_size + 1;
             let statistics = Some(&first.statistics);
-            let question = Question { tree, statistics, limit, budget };
+            let build = Some(first.build.as_str());
+            let question = Question { tree, statistics, limit, build, budget };
             match self.ask(scope, question).await {
                 Ok((response, coverage))
                     if !response.truncated && coverage.answered() >= first.coverage.answered() =>
@@ -134,7 +139,9 @@ impl Run<'_> {
             return Err(stale());
         }
         let limit = self.wish.page_size + 1;
-        let question = Question { tree, statistics: Some(&statistics), limit, budget };
+        // A token from before there were builds names none.
+        let build = progress.build.as_deref();
+        let question = Question { tree, statistics: Some(&statistics), limit, build, budget };
         let (response, coverage) = self.ask(scope, question).await?;
         Ok(Found { statistics, is_relaxed, ..Found::of(tree, response, coverage) })
     }
@@ -184,6 +191,7 @@ impl Run<'_> {
             statistics: question.statistics.cloned(),
             changed_before: to_proto(&changed_before),
             explain: self.wish.explains,
+            build: question.build.map(str::to_owned),
         };
         let deadline = self.candidates_deadline();
         let send = |mut root: Root, message| async move { root.search(message).await };
@@ -194,6 +202,9 @@ impl Run<'_> {
         let labels = response.answers.iter().map(|answer| answer.label.as_ref());
         let coverage =
             Coverage::of(&asked, labels, &response.failures).map_err(RootError::Coverage)?;
+        if self.progress.is_some() && coverage.is_without_build() {
+            return Err(MergerError::PageToken(PageTokenProblem::Build));
+        }
         self.require_usable(&coverage)?;
         Ok((response, coverage))
     }
@@ -213,12 +224,15 @@ impl Run<'_> {
 
 impl Found {
     fn of(tree: &Node, response: root::SearchResponse, coverage: Coverage) -> Self {
+        let labels = response.answers.iter().filter_map(|answer| answer.label.as_ref());
+        let build = labels.map(|label| label.build.clone()).next().unwrap_or_default();
         Self {
             tree: tree.clone(),
             statistics: response.statistics.clone().unwrap_or_default(),
             is_truncated: response.truncated,
             response,
             coverage,
+            build,
             is_relaxed: false,
         }
     }

@@ -13,6 +13,8 @@ use crate::MergerError;
 const DEADLINE: &str = "DEADLINE";
 /// The root's word for a partition whose stored data is damaged wherever it was read.
 const PARTITION_CORRUPT: &str = "PARTITION_CORRUPT";
+/// The root's word for a partition of which nobody serves the build that was asked for.
+const BUILD_NOT_SERVED: &str = "BUILD_NOT_SERVED";
 /// For a partition the root says nothing about.
 const NO_ANSWER: &str = "NO_ANSWER";
 
@@ -116,6 +118,12 @@ impl Coverage {
         self.missing.values().any(|reason| reason == PARTITION_CORRUPT)
     }
 
+    /// Whether nobody serves the build asked for, of some partition.
+    #[must_use]
+    pub fn is_without_build(&self) -> bool {
+        self.missing.values().any(|reason| reason == BUILD_NOT_SERVED)
+    }
+
     /// A partition that answered failed to give more of the answer.
     pub fn lose(&mut self, partition: PartitionId, reason: &str) {
         self.served.remove(&partition);
@@ -146,6 +154,7 @@ impl Coverage {
                     reason: reason.clone(),
                 })
                 .collect(),
+            build: String::new(),
         }
     }
 }

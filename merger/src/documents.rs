@@ -43,7 +43,7 @@ impl Core {
         let min = self.min_offsets(&request.consistency_token)?;
         let asked = asked(&self.config.map, std::slice::from_ref(&namespace), &min);
         let keys = [(namespace, document_id)];
-        let from = Source { min: &asked, replica_group: "" };
+        let from = Source { min: &asked, replica_group: "", build: None };
         let parts = Parts { body: true, highlight: None };
         let fetched = self.fetch(&caller, &keys, parts, from, deadline).await;
         let fetched = fetched.map_err(|error| match error {
@@ -98,6 +98,7 @@ impl Core {
             limit: u32::try_from(limit).unwrap_or(u32::MAX),
             latest: request.latest,
             min_offsets: to_proto(&asked),
+            with_failures: request.with_failures,
         };
         let send = |mut root: Root, message| async move { root.list(message).await };
         let sent = self.roots.call(&self.clock, deadline, message, send).await;
@@ -122,6 +123,7 @@ impl Core {
             document_id: String::from_utf8_lossy(&document.document_id).into_owned(),
             version: document.version,
             content_hash: document.content_hash,
+            failures: document.failures,
         };
         let documents = answer.documents.into_iter().map(summary).collect();
         Ok(ListDocumentsResponse { documents, next_page_token })

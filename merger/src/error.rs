@@ -129,6 +129,9 @@ pub enum PageTokenProblem {
     /// The request has another order.
     #[error("is of another order")]
     Sort,
+    /// The build it began on is no longer served.
+    #[error("is of a build that is no longer served: search again from the first page")]
+    Build,
 }
 
 impl PageTokenProblem {
@@ -143,6 +146,7 @@ impl PageTokenProblem {
             Self::Scope => "PAGE_TOKEN_OF_ANOTHER_SCOPE",
             Self::Filter => "PAGE_TOKEN_OF_ANOTHER_FILTER",
             Self::Sort => "PAGE_TOKEN_OF_ANOTHER_ORDER",
+            Self::Build => "PAGE_TOKEN_OF_FORMER_BUILD",
         }
     }
 }

@@ -114,6 +114,7 @@ fn partition(answer: &PartitionAnswer, is_operator: bool) -> PartitionExplanatio
         search_us: answer.search_us,
         round_trip_us: answer.round_trip_us,
         attempts: answer.attempts.iter().map(attempt).collect(),
+        build: label.build,
     }
 }
 

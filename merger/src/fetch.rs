@@ -34,6 +34,8 @@ pub(crate) struct Source<'f> {
     pub(crate) min: &'f Asked,
     /// Empty = any.
     pub(crate) replica_group: &'f str,
+    /// Of this build where it is served.
+    pub(crate) build: Option<&'f str>,
 }
 
 /// What of each document is fetched beside its title, path and metadata.
@@ -89,6 +91,7 @@ impl Core {
             min_offsets: to_proto(from.min),
             replica_group: from.replica_group.to_owned(),
             highlight: parts.highlight.map(query_to_proto),
+            build: from.build.map(str::to_owned),
         };
         let send = |mut root: Root, message| async move { root.fetch(message).await };
         let response = self.roots.call(&self.clock, deadline, message, send).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::future::join;
 use nautilus_proto::leaf::v1::{FetchedDocument, Statistics};
 use nautilus_proto::root::v1::PartitionAnswer;
-use nautilus_proto::search::v1::{Hit as ShownHit, SearchResponse};
+use nautilus_proto::search::v1::{self as search, Hit as ShownHit, SearchResponse};
 use nautilus_query::Node;
 use nautilus_service::server::MessageLimits;
 use prost::Message as _;
@@ -32,6 +32,8 @@ pub(crate) struct Page {
     pub(crate) is_relaxed: bool,
     pub(crate) is_truncated: bool,
     pub(crate) coverage: Coverage,
+    /// Which build all answers are of.
+    pub(crate) build: String,
     /// Where the next page begins; none where there is none.
     pub(crate) next: Option<Progress>,
 }
@@ -56,7 +58,10 @@ impl Run<'_> {
             total_hits: page.total_hits,
             relaxed: page.is_relaxed,
             truncated: page.is_truncated,
-            coverage: Some(page.coverage.to_proto()),
+            coverage: Some(search::Coverage {
+                build: page.build.clone(),
+                ..page.coverage.to_proto()
+            }),
             consistency_token,
             next_page_token,
             ..SearchResponse::default()
@@ -109,7 +114,11 @@ impl Run<'_> {
             .map(|(namespace, hit)| (namespace.clone(), hit.document_id.clone()))
             .collect();
         // At least what the search saw, from any replica, so that no text is older than its hit.
-        let from = Source { min: &page.coverage.served, replica_group: &self.wish.replica_group };
+        let from = Source {
+            min: &page.coverage.served,
+            replica_group: &self.wish.replica_group,
+            build: Some(&page.build),
+        };
         let shows = self.wish.shows;
         let parts = Parts { body: shows == Shows::Full, highlight: page.tree.as_ref() };
         let fetch = self.core.fetch(&self.caller, &keys, parts, from, self.deadline);

@@ -130,7 +130,8 @@ impl Run<'_> {
 
     /// The page that what was found makes, and where the next one would begin.
     fn page(&self, scope: &[Namespace], found: Found) -> Result<Page, MergerError> {
-        let Found { tree, mut response, statistics, coverage, is_relaxed, is_truncated } = found;
+        let Found { tree, mut response, statistics, coverage, build, is_relaxed, is_truncated } =
+            found;
         let ranking = Ranking {
             statistics: &statistics,
             scope,
@@ -159,6 +160,7 @@ impl Run<'_> {
                 total_hits,
                 is_relaxed,
                 offsets: coverage.served.clone(),
+                build: Some(build.clone()),
                 namespaces: NamespaceSet::of(scope),
             },
         });
@@ -171,6 +173,7 @@ impl Run<'_> {
             is_relaxed,
             is_truncated,
             coverage,
+            build,
             next,
         })
     }

@@ -36,6 +36,8 @@ pub(crate) struct Progress {
     /// By partition, the offset at which these pages first showed it: later pages show at least
     /// that, and nothing that changed since.
     pub(crate) offsets: Asked,
+    /// Which build they are of; none in tokens from before there were builds.
+    pub(crate) build: Option<String>,
     /// The scope of page one.
     pub(crate) namespaces: NamespaceSet,
 }
@@ -158,6 +160,8 @@ struct Content {
     /// From each hash of [`NamespaceSet`] to the next.
     #[prost(uint32, repeated, tag = "19")]
     namespace_gaps: Vec<u32>,
+    #[prost(string, optional, tag = "20")]
+    build: Option<String>,
 }
 
 /// The token of the next page; none where it would not fit.
@@ -191,6 +195,7 @@ pub(crate) fn seal(
         partitions: progress.offsets.keys().map(|partition| partition.0).collect(),
         next_offsets: progress.offsets.values().map(|offset| offset.0).collect(),
         namespace_gaps: progress.namespaces.to_gaps(),
+        build: progress.build.clone(),
     };
     match key.seal(TokenKind::SearchPage, &content.encode_to_vec()) {
         Ok(token) => Ok(Some(token)),
@@ -246,6 +251,7 @@ fn progress(content: Content) -> Option<Progress> {
         },
         total_hits: content.total_hits,
         is_relaxed: content.is_relaxed,
+        build: content.build,
         offsets: partitions.zip(content.next_offsets.into_iter().map(Offset)).collect(),
         namespaces: NamespaceSet::of_gaps(&content.namespace_gaps)?,
     })

@@ -13,7 +13,11 @@ mod values;
 fn main() -> io::Result<()> {
     let records = values::records().into_iter();
     let records = records.map(|(name, record)| (name, record.encode_to_vec()));
-    for (name, bytes) in records.chain([("manifest", values::manifest().encode_to_vec())]) {
+    let manifests = [
+        ("manifest", values::manifest().encode_to_vec()),
+        ("manifest_with_uploads", values::manifest_with_uploads().encode_to_vec()),
+    ];
+    for (name, bytes) in records.chain(manifests) {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
         let path = folder.join(format!("{name}.bin"));
         if !path.exists() {

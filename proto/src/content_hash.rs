@@ -11,7 +11,7 @@ use crate::common::v1::{DocumentMetadata, attribute_value::Value};
 const MAGIC: &[u8] = b"nautilus-content-1";
 
 /// xxh3-128 (seed 0) of a document's content, big endian. Metadata that is not given counts as
-/// default metadata.
+/// default metadata; annotations do not count, since the gateway makes them after the hash.
 #[must_use]
 pub fn content_hash(
     title: &str,
@@ -91,6 +91,7 @@ mod tests {
             size_bytes: 42,
             media_type: "text/plain".to_owned(),
             attributes: attributes.collect(),
+            ..DocumentMetadata::default()
         }
     }
 
@@ -101,6 +102,14 @@ mod tests {
             ("number", Value::Number(1.5)),
             ("text", Value::Text("blue".to_owned())),
         ])
+    }
+
+    #[test]
+    fn annotations_do_not_count() {
+        let mut annotated = full();
+        annotated.annotations.insert("title".to_owned(), crate::common::v1::Annotation::default());
+        let hash = |metadata: &DocumentMetadata| content_hash("t", "p", "b", Some(metadata));
+        assert_eq!(hash(&annotated), hash(&full()));
     }
 
     /// Golden: stored hashes are compared with new ones, so these never change.

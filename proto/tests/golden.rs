@@ -29,6 +29,7 @@ fn every_operation_of_the_log_keeps_its_bytes() {
 #[test]
 fn the_manifest_keeps_its_bytes() {
     check("manifest", &values::manifest());
+    check("manifest_with_uploads", &values::manifest_with_uploads());
 }
 
 /// A newer writer's field is passed over, so that fields can be added.

@@ -25,6 +25,7 @@ use tonic::Status;
 use crate::RootError;
 use crate::answer::{AnswerProblem, Labelled};
 use crate::budget::TokenBucket;
+use crate::builds;
 use crate::call::{CallError, Timed};
 use crate::config::Dispatching;
 use crate::failure::Failure;
@@ -69,6 +70,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) part: &'a Part,
     /// Only replicas of this group.
     pub(crate) group: Option<&'a GroupName>,
+    /// Only replicas of this build, and answers of it.
+    pub(crate) build: Option<&'a str>,
     pub(crate) deadline: Deadline,
     /// When the caller's request began.
     pub(crate) began: Instant,
@@ -250,7 +253,27 @@ impl Dispatcher {
         let routes = self.router.routes();
         let all = routes.routable(ask.part.partition, is_live);
         all.filter(|routed| ask.group.is_none_or(|group| *group == routed.replica.at.group))
+            .filter(|routed| ask.build.is_none_or(|build| build == routed.replica.build))
             .collect()
+    }
+
+    /// The builds that may be asked for these parts, best first.
+    pub(crate) fn builds(&self, parts: &[Part], group: Option<&GroupName>) -> Vec<String> {
+        let is_live = self.router.is_registry_live();
+        let routes = self.router.routes();
+        let replicas: Vec<Vec<Routed>> = parts
+            .iter()
+            .map(|part| {
+                let all = routes.routable(part.partition, is_live);
+                all.filter(|it| group.is_none_or(|group| *group == it.replica.at.group)).collect()
+            })
+            .collect();
+        let parts: Vec<Vec<_>> = replicas
+            .iter()
+            .map(|all| all.iter().map(|it| (it.replica.standing, it.replica.build.as_str())))
+            .map(Iterator::collect)
+            .collect();
+        builds::ranked(&parts, rand::random()).into_iter().map(str::to_owned).collect()
     }
 }
 

@@ -26,6 +26,10 @@ pub const ANSWER_STALE_EPOCH: &str = "ANSWER_STALE_EPOCH";
 pub const ANSWER_LEASE_UNCERTAIN: &str = "ANSWER_LEASE_UNCERTAIN";
 /// The leaf met stored bytes that are not what was written.
 pub const PARTITION_CORRUPT: &str = "PARTITION_CORRUPT";
+/// The answer is of another build than the replica was asked for.
+pub const ANSWER_OF_OTHER_BUILD: &str = "ANSWER_OF_OTHER_BUILD";
+/// Nobody serves the build that was asked for.
+pub const BUILD_NOT_SERVED: &str = "BUILD_NOT_SERVED";
 /// The leaf's own words for a replica that is behind.
 const REPLICA_LAGGING: &str = "REPLICA_LAGGING";
 /// The leaf's own words for another version of the partition map.
@@ -105,6 +109,7 @@ impl Failure {
             Class::Unavailable if self.reason == LEAF_UNAVAILABLE => End::ConnectionFailed,
             // It is healthy, and the next request may ask for less.
             Class::Unavailable if self.reason == REPLICA_LAGGING => End::Refused,
+            Class::Unavailable if self.reason == ANSWER_OF_OTHER_BUILD => End::Refused,
             Class::Precondition if self.reason == STALE_PARTITION_MAP => End::Refused,
             Class::Unavailable
             | Class::Overloaded

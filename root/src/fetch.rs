@@ -42,7 +42,13 @@ impl Root {
         let fingerprint = fetch_fingerprint(&request);
         let asked = parts.iter().map(|part| {
             let (operation, group) = (Operation::Fetch, group.as_ref());
-            self.fetch_part(Ask { operation, fingerprint, part, group, deadline, began }, &request)
+            // Any other has the same texts.
+            let build = request.build.as_deref().filter(|build| {
+                let served = self.dispatcher.builds(std::slice::from_ref(part), group);
+                served.iter().any(|it| it == build)
+            });
+            let ask = Ask { operation, fingerprint, part, group, build, deadline, began };
+            self.fetch_part(ask, &request)
         });
         let dispatched = join_all(asked).await.into_iter().collect::<Result<Vec<_>, _>>();
         let mut response = FetchResponse {
@@ -103,6 +109,7 @@ impl Root {
                 namespace: request.namespace.clone(),
                 after_document_id: request.after_document_id.clone(),
                 limit: request.limit,
+                with_failures: request.with_failures,
             };
             async move { call(&self.clock, deadline, message, |message| leaf.list(message)).await }
         };
@@ -113,7 +120,8 @@ impl Root {
         let after = request.after_document_id.as_slice();
         let fingerprint = Fingerprint::of("list", &[&namespace.unwrap_or_default(), after]);
         let operation = Operation::List;
-        let ask = Ask { operation, fingerprint, part, group: None, deadline, began };
+        let (group, build) = (None, None);
+        let ask = Ask { operation, fingerprint, part, group, build, deadline, began };
         let dispatched = self.dispatcher.ask(ask, send, check).await.map_err(RootError::Refused)?;
         dispatched.map(|answered| answered.answer).map_err(RootError::Partition)
     }

@@ -19,6 +19,7 @@
 
 pub mod answer;
 pub mod budget;
+pub mod builds;
 mod call;
 pub mod choice;
 mod config;

@@ -210,7 +210,8 @@ impl RoutingTable {
             Record::Coordinator(group, _)
             | Record::Cordon(group, _)
             | Record::Move(group, _)
-            | Record::Standing(group, _) => {
+            | Record::Standing(group, _)
+            | Record::Build(group, _) => {
                 self.group(group);
             }
             Record::Decision(group, decision) => {

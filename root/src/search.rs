@@ -1,5 +1,7 @@
 //! `Search`: candidates of every partition of the scope.
 
+use std::time::Instant;
+
 use futures::future::join_all;
 use nautilus_identity::Purpose;
 use nautilus_proto::leaf::v1 as leaf;
@@ -7,6 +9,7 @@ use nautilus_proto::root::v1::{SearchRequest, SearchResponse};
 use nautilus_registry::layout::GroupName;
 use nautilus_service::Deadline;
 use nautilus_service::deadline::HOP_MARGIN;
+use tonic::Status;
 
 use crate::answer::{SearchRules, check_search};
 use crate::call::call;
@@ -25,6 +28,25 @@ struct Checked {
     scope: Vec<Namespace>,
     scoring_leaves: usize,
     group: Option<GroupName>,
+}
+
+/// What all parts of a search have in common.
+struct Whole<'a> {
+    request: &'a SearchRequest,
+    rules: SearchRules,
+    group: Option<&'a GroupName>,
+    deadline: Deadline,
+    began: Instant,
+}
+
+/// What became of one part, where the whole was not refused.
+type PartOutcome = Result<Answered<leaf::SearchResponse>, Failure>;
+
+/// Builds that one search is asked of, one after the other.
+const BUILDS_ASKED_MAX: usize = 2;
+
+fn failed(parts: &[PartOutcome]) -> usize {
+    parts.iter().filter(|part| part.is_err()).count()
 }
 
 impl Root {
@@ -69,18 +91,9 @@ impl Root {
             scoring_leaves,
             are_statistics_given: request.statistics.is_some(),
         };
-        let fingerprint = search_fingerprint(request);
-        let asked = parts.iter().map(|part| {
-            let operation = Operation::Search;
-            let (group, began) = (group.as_ref(), stages.began());
-            self.search_part(
-                Ask { operation, fingerprint, part, group, deadline, began },
-                request,
-                rules,
-            )
-        });
-        let answered = join_all(asked).await;
-        let dispatched = answered.into_iter().collect::<Result<Vec<_>, _>>();
+        let whole =
+            Whole { request, rules, group: group.as_ref(), deadline, began: stages.began() };
+        let dispatched = self.search_parts(&parts, whole).await;
         stages.end(FAN_OUT);
         let dispatched = dispatched.map_err(RootError::Refused)?;
 
@@ -94,7 +107,47 @@ impl Root {
         Ok(response)
     }
 
-    fn count_coverage(&self, dispatched: &[Result<Answered<leaf::SearchResponse>, Failure>]) {
+    /// Asks all parts of one build. Where a part fails, all are asked of the next best build, once: within a build there
+    /// may be no other replica. The answer that misses less counts.
+    async fn search_parts(
+        &self,
+        parts: &[Part],
+        whole: Whole<'_>,
+    ) -> Result<Vec<PartOutcome>, Box<Status>> {
+        let Whole { request, rules, group, deadline, began } = whole;
+        let (operation, fingerprint) = (Operation::Search, search_fingerprint(request));
+        let builds = match &request.build {
+            Some(build) => vec![build.clone()],
+            None => self.dispatcher.builds(parts, group),
+        };
+        // Nobody is known: who comes within a moment is asked, whichever build it is of.
+        let nobody = builds.is_empty().then_some(None);
+        let asked = builds.iter().take(BUILDS_ASKED_MAX).map(|build| Some(build.as_str()));
+        let mut best: Option<Vec<PartOutcome>> = None;
+        for build in asked.chain(nobody) {
+            let searches = parts.iter().map(|part| {
+                let ask = Ask { operation, fingerprint, part, group, build, deadline, began };
+                self.search_part(ask, request, rules)
+            });
+            let answered = join_all(searches).await;
+            let answered = answered.into_iter().collect::<Result<Vec<_>, _>>()?;
+            if best.as_ref().is_none_or(|best| failed(&answered) < failed(best)) {
+                best = Some(answered);
+            }
+            let failures = best.iter().flatten().filter_map(|part| part.as_ref().err());
+            let mut failures = failures.peekable();
+            let left = deadline.remaining(self.clock.now());
+            if failures.peek().is_none()
+                || !failures.all(Failure::is_retryable)
+                || left <= HOP_MARGIN * 2
+            {
+                break;
+            }
+        }
+        Ok(best.unwrap_or_default())
+    }
+
+    fn count_coverage(&self, dispatched: &[PartOutcome]) {
         let failures = dispatched.iter().filter_map(|part| part.as_ref().err());
         let failed = failures.map(|failure| self.metrics.partial(failure.kind())).count();
         self.metrics.covered(dispatched.len() - failed, dispatched.len());

@@ -38,10 +38,13 @@ impl Root {
         let parts = split(&self.map, scope.iter().map(|(name, _)| name), &[]);
         let fields = request.fields.to_be_bytes();
         let fingerprint = Fingerprint::of("suggest", &[request.prefix.as_bytes(), &fields]);
+        // Words of different builds are not the same words.
+        let build = self.dispatcher.builds(&parts, group.as_ref()).into_iter().next();
+        let build = build.as_deref();
         let asked = parts.iter().map(|part| {
             let (operation, group) = (Operation::Suggest, group.as_ref());
             self.suggest_part(
-                Ask { operation, fingerprint, part, group, deadline, began },
+                Ask { operation, fingerprint, part, group, build, deadline, began },
                 &request,
             )
         });

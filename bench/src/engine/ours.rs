@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use nautilus_analysis::Analyzer;
 use nautilus_engine::{
-    Attributes, Delete, Mutation, Operation, Partition, PartitionIdentity, Resources, ScopeEntry,
-    SearchOutcome, SearchRequest, Unlimited, Upsert, Writer,
+    Attributes, BulkBuilder, Delete, Mutation, Operation, Partition, PartitionIdentity, Resources,
+    ScopeEntry, SearchOutcome, SearchRequest, Unlimited, Upsert, Writer,
 };
 use nautilus_query::Node;
-use nautilus_types::{DocumentId, Incarnation, LogGeneration, NamespaceName, PartitionId};
+use nautilus_types::{DocumentId, Incarnation, LogGeneration, NamespaceName, Offset, PartitionId};
 
 use super::data::{Id, Namespace};
 use super::exhaustive::PAGE;
@@ -89,6 +90,24 @@ impl Ours {
     }
 }
 
+/// Memory of a bulk build, beside what all partitions share.
+const BULK_BYTES: usize = 512 << 20;
+
+/// A partition made at once.
+pub(crate) fn build(
+    dir: &Path,
+    documents: impl Iterator<Item = (Namespace, Id, String)>,
+) -> Result<()> {
+    let mut builder =
+        BulkBuilder::create(dir, &IDENTITY, Analyzer::new(), &resources(), BULK_BYTES)?;
+    for (namespace, id, text) in documents {
+        let ScopeEntry { namespace, incarnation } = scope(namespace)?;
+        builder.add(&namespace, incarnation, Offset(0), &content(id, text)?)?;
+    }
+    builder.finish(Offset(1))?;
+    Ok(())
+}
+
 /// What all partitions of a process share.
 pub(crate) fn resources() -> Resources {
     Resources::new(BLOCK_CACHE_BYTES, WRITE_BUFFERS_BYTES)
@@ -96,7 +115,11 @@ pub(crate) fn resources() -> Resources {
 
 /// A record of the mutation log, as the engine takes it.
 pub(crate) fn upsert(namespace: Namespace, id: Id, text: String) -> Result<Mutation> {
-    let upsert = Upsert {
+    mutation(namespace, Operation::Upsert(content(id, text)?))
+}
+
+fn content(id: Id, text: String) -> Result<Upsert> {
+    Ok(Upsert {
         document_id: document_id(id)?,
         version: None,
         condition: None,
@@ -106,8 +129,7 @@ pub(crate) fn upsert(namespace: Namespace, id: Id, text: String) -> Result<Mutat
         body: text,
         metadata: Vec::new(),
         attributes: Attributes::default(),
-    };
-    mutation(namespace, Operation::Upsert(upsert))
+    })
 }
 
 fn mutation(namespace: Namespace, operation: Operation) -> Result<Mutation> {

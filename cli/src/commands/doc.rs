@@ -1,4 +1,6 @@
-//! `nautilus doc`: one document.
+//! `nautilus doc`: one document, and those with which something went wrong.
+
+mod dead_letters;
 
 use std::fmt::Write as _;
 
@@ -14,6 +16,8 @@ use crate::credentials::Caller;
 use crate::exit::Failure;
 use crate::{format, output, wire_json};
 
+use self::dead_letters::DeadLettersArgs;
+
 /// What to do with the document.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DocCommand {
@@ -23,6 +27,9 @@ pub(crate) enum DocCommand {
     /// Delete a document
     #[command(after_help = "Example:\n  nautilus doc delete --namespace docs guide/start.md")]
     Delete(DocArgs),
+    /// List the documents that were not wholly understood, and why
+    #[command(name = "dead-letters")]
+    DeadLetters(DeadLettersArgs),
 }
 
 /// Which document.
@@ -41,6 +48,7 @@ pub(crate) async fn run(global: &Global, command: DocCommand) -> anyhow::Result<
     match command {
         DocCommand::Get(args) => get(global, &client, args).await,
         DocCommand::Delete(args) => delete(global, &client, args).await,
+        DocCommand::DeadLetters(args) => dead_letters::run(global, &client, args).await,
     }
 }
 
@@ -63,7 +71,7 @@ fn text_of(document: &Document) -> String {
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "{name:<11}{}", output::clean_line(value));
+            let _ = writeln!(text, "{name:<12}{}", output::clean_line(value));
         }
     };
     line("namespace", &document.namespace);
@@ -80,6 +88,18 @@ fn text_of(document: &Document) -> String {
         line("modified", &format::time(metadata.modified_unix_ms));
         for (key, value) in &metadata.attributes {
             line("attribute", &format!("{key} = {}", wire_json::attribute(value)));
+        }
+        for (name, annotation) in &metadata.annotations {
+            let version = annotation.version;
+            for (key, value) in &annotation.values {
+                let value = wire_json::attribute(value);
+                line("annotation", &format!("{name}/{version} {key} = {value}"));
+            }
+            if let Some(failure) = &annotation.failure {
+                let told =
+                    format!("{name}/{version} failed: {} ({})", failure.detail, failure.reason);
+                line("annotation", &told);
+            }
         }
     }
     line("hash", &wire_json::hex(&document.content_hash));

@@ -1,8 +1,8 @@
 //! `nautilus group`: replica groups as a whole.
 
-mod compare;
-mod deploy;
-mod steps;
+pub(in crate::commands) mod compare;
+pub(in crate::commands) mod deploy;
+pub(in crate::commands) mod steps;
 
 use std::time::Duration;
 
@@ -114,7 +114,10 @@ pub(crate) async fn run(global: &Global, command: GroupCommand) -> anyhow::Resul
 }
 
 /// Partitions of the map that no leaf of the group serves.
-fn unserved(placement: &Placement, group: &GroupSnapshot) -> Vec<PartitionId> {
+pub(in crate::commands) fn unserved(
+    placement: &Placement,
+    group: &GroupSnapshot,
+) -> Vec<PartitionId> {
     let served = group.served();
     (0..placement.partitions()).map(PartitionId).filter(|it| !served.contains(it)).collect()
 }
@@ -132,6 +135,7 @@ async fn list(global: &Global, config: &ConfigArgs) -> anyhow::Result<()> {
                 ("leaves", Align::Right),
                 ("idle", Align::Right),
                 ("coordinator", Align::Left),
+                ("build", Align::Left),
                 ("note", Align::Left),
             ];
             let rows = groups.iter().map(|group| row(&placement, group));
@@ -165,6 +169,7 @@ fn row(placement: &Placement, group: &GroupSnapshot) -> Vec<String> {
         there.to_string(),
         idle.to_string(),
         group.coordinator().map_or("none".to_owned(), ToString::to_string),
+        output::clean_line(group.build().name.as_deref().unwrap_or("log")),
         output::clean_line(&notes.join("; ")),
     ]
 }
@@ -181,6 +186,8 @@ fn group_json(placement: &Placement, group: &GroupSnapshot) -> Value {
     });
     json!({
         "name": group.group().as_str(),
+        "build": group.build().label(),
+        "analyzer_version": group.build().analyzer_version,
         "standing": group.state().as_str(),
         "standing_note": standing,
         "partitions": placement.partitions(),

@@ -306,7 +306,8 @@ async fn ask(global: &Global, args: &AskArgs, change: Change) -> anyhow::Result<
         | Change::Cordon { .. }
         | Change::Uncordon { .. }
         | Change::Withdraw { .. }
-        | Change::Standing { .. } => "move",
+        | Change::Standing { .. }
+        | Change::Build { .. } => "move",
     };
     if args.asked.dry_run || args.watch {
         let replicas = replicas(global).await;

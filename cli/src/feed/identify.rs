@@ -13,6 +13,8 @@ pub(super) enum Kind {
     Markdown,
     /// The text between the tags.
     Html,
+    /// A message: subject, people, and the text of its parts.
+    Mail,
 }
 
 /// The document id of a relative path: its bytes, where `%`, control characters and what is not
@@ -48,6 +50,7 @@ pub(super) fn kind(path: &Path) -> Kind {
     match extension(path).as_str() {
         "html" | "htm" | "xhtml" | "shtml" => Kind::Html,
         "md" | "markdown" | "mdown" | "mkd" | "mdx" => Kind::Markdown,
+        "eml" => Kind::Mail,
         _ => Kind::Plain,
     }
 }
@@ -87,6 +90,7 @@ const MEDIA_TYPES: &[(&str, &str)] = &[
     ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
     ("dts", "text/x-devicetree"),
     ("dtsi", "text/x-devicetree"),
+    ("eml", "message/rfc822"),
     ("epub", "application/epub+zip"),
     ("ex", "text/x-elixir"),
     ("gif", "image/gif"),
@@ -196,6 +200,7 @@ mod tests {
         assert_eq!(media_type(Path::new("Makefile")), "");
         assert_eq!(kind(Path::new("x.Md")), Kind::Markdown);
         assert_eq!(kind(Path::new("x.rs")), Kind::Plain);
+        assert_eq!(kind(Path::new("x.EML")), Kind::Mail);
     }
 
     #[test]

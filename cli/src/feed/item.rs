@@ -23,8 +23,19 @@ pub(super) struct Prepared {
     pub(super) content: DocumentContent,
     pub(super) version: Option<u64>,
     pub(super) note: Note,
+    /// What could not be read of it, and why.
+    pub(super) problems: Vec<Problem>,
     /// Read for it, in bytes.
     pub(super) source_bytes: u64,
+}
+
+/// Something that could not be read as it was meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// UPPER_SNAKE, for programs.
+    pub(super) reason: &'static str,
+    /// For people.
+    pub(super) detail: String,
 }
 
 impl Prepared {

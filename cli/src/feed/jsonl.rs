@@ -115,11 +115,13 @@ fn item(bytes: &[u8]) -> Result<Item, String> {
         size_bytes: line.size_bytes,
         media_type: line.media_type,
         attributes,
+        ..DocumentMetadata::default()
     };
     Ok(Item::of(Prepared {
         id: line.id,
         version: line.version,
         note: if is_cut { Note::Cut } else { Note::Whole },
+        problems: Vec::new(),
         source_bytes,
         content: DocumentContent {
             title: line.title,

@@ -12,6 +12,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
 use super::batch::{Batch, Effect, Outgoing};
+use super::dead_letters::{DeadLetters, Stage};
 use super::item::{Item, Prepared, Refusal};
 use super::progress::Progress;
 use super::send::{self, Settled};
@@ -35,6 +36,7 @@ pub(super) struct Pipeline {
     known: Vec<Known>,
     patience: Duration,
     ack_log: Option<File>,
+    dead_letters: DeadLetters,
     progress: Progress,
     batch: Batch,
     in_flight: FuturesUnordered<BoxFuture<'static, Settled>>,
@@ -54,6 +56,7 @@ impl Pipeline {
         known: Vec<Known>,
         patience: Duration,
         ack_log: Option<File>,
+        dead_letters: DeadLetters,
         progress: Progress,
     ) -> Self {
         Self {
@@ -62,6 +65,7 @@ impl Pipeline {
             known,
             patience,
             ack_log,
+            dead_letters,
             progress,
             batch: Batch::default(),
             in_flight: FuturesUnordered::new(),
@@ -130,24 +134,21 @@ impl Pipeline {
                 let namespace = (number, self.target.name(number));
                 self.enqueue(Outgoing::delete(namespace, id, version)).await
             }
-            Item::Bad(refusal) => {
-                self.tally.fail(refusal);
-                Ok(())
-            }
+            Item::Bad(refusal) => self.fail(Stage::Read, refusal),
             Item::Link => {
                 self.tally.links += 1;
                 Ok(())
             }
             Item::Blocked(refusal) => {
                 self.saw_all = false;
-                self.tally.fail(refusal);
-                Ok(())
+                self.fail(Stage::Read, refusal)
             }
         }
     }
 
     async fn upsert(&mut self, document: Prepared, hash: [u8; 16]) -> anyhow::Result<()> {
-        self.tally.note(document.note);
+        self.tally.note(&document);
+        self.dead_letters.document(&document)?;
         self.tally.bytes_read += document.source_bytes;
         let number = self.target.of(&document.id);
         let known = self.known.get_mut(number).and_then(|known| known.remove(&document.id));
@@ -212,9 +213,16 @@ impl Pipeline {
         }
         for (write, message) in settled.refused {
             self.unsettled.remove(&write.write.document_id);
-            self.tally.fail(Refusal { id: write.write.document_id, message });
+            self.fail(Stage::Send, Refusal { id: write.write.document_id, message })?;
         }
         settled.fatal.map_or(Ok(()), Err)
+    }
+
+    /// Counts and lists what did not become a document.
+    fn fail(&mut self, stage: Stage, refusal: Refusal) -> anyhow::Result<()> {
+        self.dead_letters.refused(stage, &refusal)?;
+        self.tally.fail(refusal);
+        Ok(())
     }
 
     /// One line for each acknowledged document, in the file before anything else is said of it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::batch::{Effect, Outgoing};
-use super::item::{Note, Refusal};
+use super::item::{Note, Prepared, Refusal};
 use crate::format;
 use crate::output::clean_line;
 
@@ -23,6 +23,8 @@ pub(super) struct Tally {
     pub(super) cut: u64,
     pub(super) binary: u64,
     pub(super) unreadable: u64,
+    /// Read with something left out or guessed.
+    pub(super) flawed: u64,
     pub(super) links: u64,
     pub(super) failed: u64,
     /// Read from the source.
@@ -40,8 +42,12 @@ impl Tally {
         self.new + self.changed + self.unchanged + self.deleted
     }
 
-    pub(super) fn note(&mut self, note: Note) {
-        match note {
+    pub(super) fn note(&mut self, document: &Prepared) {
+        match document.note {
+            Note::Whole | Note::Cut if !document.problems.is_empty() => self.flawed += 1,
+            Note::Whole | Note::Cut | Note::Binary | Note::Unreadable => {}
+        }
+        match document.note {
             Note::Whole => {}
             Note::Cut => self.cut += 1,
             Note::Binary => self.binary += 1,
@@ -94,6 +100,7 @@ impl Tally {
         aloud(self.cut, "cut: only the first 256 KiB of the text are searchable");
         aloud(self.binary, "binary: found by name only");
         aloud(self.unreadable, "unreadable: found by name only");
+        aloud(self.flawed, "read with something left out or guessed");
         aloud(self.links, "symbolic links not followed");
         aloud(self.unlike, "stored with another content hash: the next feed sends them again");
         aloud(self.failed, "failed");
@@ -120,6 +127,7 @@ impl Tally {
             "cut": self.cut,
             "binary": self.binary,
             "unreadable": self.unreadable,
+            "flawed": self.flawed,
             "links": self.links,
             "failed": self.failed,
             "bytes": self.bytes_read,

@@ -146,7 +146,7 @@ async fn page(
             page_size,
             page_token: token.to_owned(),
             latest: true,
-            consistency_token: String::new(),
+            ..ListDocumentsRequest::default()
         };
         let request = client.request(request, Caller::User)?;
         let status = match client.search().list_documents(request).await {

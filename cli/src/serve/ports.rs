@@ -13,14 +13,14 @@ use crate::config::ProcessConfig;
 
 /// What is open.
 #[derive(Default)]
-pub(super) struct Opened {
+pub(crate) struct Opened {
     log: Option<Arc<dyn MutationLog>>,
     registry: Option<Arc<dyn Registry>>,
     catalog: Option<Arc<dyn Catalog>>,
 }
 
 impl Opened {
-    pub(super) async fn log(
+    pub(crate) async fn log(
         &mut self,
         config: &ProcessConfig,
         clock: &Clock,
@@ -30,7 +30,7 @@ impl Opened {
         Ok(log)
     }
 
-    pub(super) async fn registry(
+    pub(crate) async fn registry(
         &mut self,
         config: &ProcessConfig,
         clock: &Clock,
@@ -40,7 +40,7 @@ impl Opened {
         Ok(registry)
     }
 
-    pub(super) async fn catalog(
+    pub(crate) async fn catalog(
         &mut self,
         config: &ProcessConfig,
     ) -> anyhow::Result<Arc<dyn Catalog>> {
@@ -49,7 +49,7 @@ impl Opened {
         Ok(catalog)
     }
 
-    pub(super) async fn close(self) -> anyhow::Result<()> {
+    pub(crate) async fn close(self) -> anyhow::Result<()> {
         let mut closed = Ok(());
         if let Some(log) = self.log {
             closed = log.close().await.context("close the mutation log");

@@ -17,7 +17,7 @@ use nautilus_service::{CancellationToken, Clock, TaskGroup};
 use prometheus_client::registry::Registry;
 
 use super::ports::{Opened, grant_verifier};
-use super::seam::leaf_server;
+use super::seam::{self, leaf_server};
 use super::transport::Transport;
 use super::{Role, Running};
 use crate::config::ProcessConfig;
@@ -192,9 +192,10 @@ async fn index_builder(
         authenticator: Arc::new(DevelopmentIssuer::authenticator_from(identity)?),
         token_key: token_key(config)?,
         roots: transport.roots(config)?,
+        annotators: seam::annotators(),
     };
     let builder_config = config.indexbuilder.clone().validate()?;
-    let builder = Arc::new(IndexBuilder::build(builder_config, parts, clock.clone()));
+    let builder = Arc::new(IndexBuilder::build(builder_config, parts, clock.clone())?);
     builder.register_metrics(metrics);
     let server = GrpcServer::new("indexbuilder", ServerSettings::default(), clock);
     let server = builder.mount(server).reflection(&[nautilus_proto::FILE_DESCRIPTOR_SET]);

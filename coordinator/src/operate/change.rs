@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nautilus_registry::layout::{
-    Cordon, CordonKind, GroupName, GroupStanding, GroupState, Key, LeafName, MoveRequest, Note,
-    Record,
+    BuildRef, Cordon, CordonKind, GroupBuild, GroupName, GroupStanding, GroupState, Key, LeafName,
+    MoveRequest, Note, Record,
 };
 use nautilus_registry::{Condition, LeaseId, Operation, Registry, Revision, Transaction};
 use nautilus_types::PartitionId;
@@ -67,6 +67,17 @@ pub enum Change {
         placed_unix_ms: u64,
         /// It ends after this time, at most an hour, and the group is active then; `None` = it stays.
         ttl: Option<Duration>,
+    },
+    /// Have the group's leaves serve another build.
+    Build {
+        /// Which.
+        build: BuildRef,
+        /// Whether it is a step back: then there is nothing to go back to afterwards.
+        is_back: bool,
+        /// Who says so and why.
+        note: Note,
+        /// When, in milliseconds since 1970.
+        placed_unix_ms: u64,
     },
 }
 
@@ -240,6 +251,18 @@ impl GroupSnapshot {
                     GroupStanding { state: *state, note, placed_unix_ms: *placed_unix_ms };
                 put(Record::Standing(group(), standing), ttl)
             }
+            Change::Build { build, is_back, note, placed_unix_ms } => {
+                let present = self.build();
+                let previous = match self.group_build() {
+                    // Said again: what there was before stays known.
+                    Some(said) if present == *build => said.previous.clone(),
+                    Some(_) | None => Some(present).filter(|present| present != build),
+                };
+                let previous = previous.filter(|_| !is_back);
+                let (build, note) = (build.clone(), note.clone());
+                let build = GroupBuild { build, previous, note, placed_unix_ms: *placed_unix_ms };
+                put(Record::Build(group(), build), &None)
+            }
         })
     }
 
@@ -285,7 +308,7 @@ impl GroupSnapshot {
                 true
             }
             Change::Uncordon { .. } | Change::Move { .. } | Change::Recover { .. } => true,
-            Change::Withdraw { .. } | Change::Standing { .. } => false,
+            Change::Withdraw { .. } | Change::Standing { .. } | Change::Build { .. } => false,
         };
         if needs_coordinator {
             if self.coordinator().is_none() {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nautilus_registry::layout::{
-    Cordon, Decision, GroupName, GroupStanding, GroupState, Key, LeafName, prefix,
+    BuildRef, Cordon, Decision, GroupBuild, GroupName, GroupStanding, GroupState, Key, LeafName,
+    ReplicaState, prefix,
 };
 use nautilus_registry::{Entry, Listing, Registry, Revision};
 use nautilus_types::PartitionId;
@@ -124,6 +125,33 @@ impl GroupSnapshot {
     #[must_use]
     pub fn assignments(&self) -> &Assignments {
         &self.assignments
+    }
+
+    /// What somebody has said of its build; `None` = nobody has, so it is [`BuildRef::of_log`].
+    #[must_use]
+    pub fn group_build(&self) -> Option<&GroupBuild> {
+        self.view.build(&self.group)
+    }
+
+    /// The build it is to serve.
+    #[must_use]
+    pub fn build(&self) -> BuildRef {
+        self.group_build().map_or_else(BuildRef::of_log, |it| it.build.clone())
+    }
+
+    /// Partitions that one of its leaves serves of its build.
+    #[must_use]
+    pub fn served_of_build(&self) -> BTreeSet<PartitionId> {
+        let build = self.build();
+        let is_of_it = |partition: &PartitionId| {
+            let mut replicas = self.observed.replicas.values();
+            replicas.any(|it| {
+                it.partition == *partition
+                    && it.state == ReplicaState::Serving
+                    && it.build.as_deref().unwrap_or_default() == build.label()
+            })
+        };
+        self.served().into_iter().filter(is_of_it).collect()
     }
 
     /// The cordon of a leaf, and whether it ends by itself.

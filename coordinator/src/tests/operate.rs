@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nautilus_registry::Operation;
 use nautilus_registry::layout::{
-    CordonKind, GroupName, GroupState, Key, Note, Record, ReplicaState, prefix,
+    BuildRef, CordonKind, GroupName, GroupState, Key, Note, Record, ReplicaState, prefix,
 };
 use nautilus_types::{Class, PartitionId};
 
@@ -96,6 +96,35 @@ async fn leaves_and_partitions_are_listed_with_what_they_are() {
     assert_eq!(seen.state(), GroupState::Active);
     let all = GroupSnapshot::read_all(registry).await.expect("read");
     assert_eq!(all.iter().map(|it| it.group().as_str()).collect::<Vec<_>>(), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_remembers_the_build_before_until_it_goes_back() {
+    let world = World::new();
+    let _coordinator = world.coordinator("c1", 4);
+    let _leaves = two(&world).await;
+    let registry = world.registry.as_ref();
+    let build = |name: &str| BuildRef { name: Some(name.to_owned()), analyzer_version: 2 };
+    let seen = async || {
+        let seen = snapshot(&world).await;
+        let previous = seen.group_build().and_then(|it| it.previous.clone());
+        (seen.build(), previous, seen.served_of_build().len())
+    };
+    assert_eq!(seen().await, (BuildRef::of_log(), None, 4));
+    let say = async |build: BuildRef, is_back| {
+        let change = Change::Build { build, is_back, note: note(), placed_unix_ms: 5 };
+        let applied = apply(registry, &group(), &change).await.expect("written");
+        assert!(matches!(applied.writes.as_slice(), [Write::Put(Record::Build(..), None)]));
+    };
+    say(build("b1"), false).await;
+    assert_eq!(seen().await, (build("b1"), Some(BuildRef::of_log()), 0));
+    // Said again, as a command that goes on does, it is not its own predecessor.
+    say(build("b1"), false).await;
+    assert_eq!(seen().await, (build("b1"), Some(BuildRef::of_log()), 0));
+    say(build("b2"), false).await;
+    assert_eq!(seen().await, (build("b2"), Some(build("b1")), 0));
+    say(build("b1"), true).await;
+    assert_eq!(seen().await, (build("b1"), None, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -136,7 +136,8 @@ impl World {
                         Record::Leaf(..)
                         | Record::Replica(..)
                         | Record::Cordon(..)
-                        | Record::Standing(..),
+                        | Record::Standing(..)
+                        | Record::Build(..),
                     )
                     | None,
                 )

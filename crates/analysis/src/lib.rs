@@ -1,12 +1,14 @@
-//! Analysis: text in, folded tokens out. No language is guessed and nothing is stemmed.
+//! Analysis: text in, folded tokens out. No language is guessed.
 //!
 //! ```text
 //! text ─► runs (letters, numbers, marks, inner apostrophes)
-//!           └─► words of a run in a script without spaces (dictionary) ─► folding ─► tokens
+//!           └─► words of a run in a script without spaces (dictionary) ─► folding ─► what the version adds ─► tokens
 //! ```
 //!
 //! Documents and query words go through the same [`Analyzer`], so a token is found by typing it.
-//! A change of any rule changes what stored postings mean: it needs a new [`ANALYZER_VERSION`].
+//! A change of any rule changes what stored postings mean: it needs a new version, beside those there are
+//! ([`Analyzer::of`]). Versions cut and fold alike and differ in what they make of a folded token
+//! ([`Analyzer::normalized`]): version 1 leaves it, version 2 makes singulars of English plurals.
 //! The rule in full, as other implementations must follow it, is `docs/formats/analysis.md`:
 //!
 //! 1. A *word character* has general category L*, N* or M*. A *joiner* is an apostrophe (U+0027,
@@ -17,18 +19,21 @@
 //! 3. A piece loses a trailing apostrophe + `s`, then all joiners, and is folded ([`Analyzer::fold`]).
 //! 4. The folded piece is cut to [`TOKEN_BYTES_MAX`]; with a character of the scripts of rule 2 it is
 //!    segmented again, and again, until nothing more is cut.
-//! 5. What then holds a letter or a number is a token.
+//! 5. What then holds a letter or a number is a token, as the version normalizes it.
 //!
 //! Hence analysing a token's own text gives exactly that token.
 
 mod classes;
 mod fold;
+mod plurals;
 mod scan;
+mod version;
 
 use icu_segmenter::{WordSegmenter, WordSegmenterBorrowed, options::WordBreakInvariantOptions};
 
-/// Version of the rules. Stored with everything derived from tokens.
-pub const ANALYZER_VERSION: u32 = 1;
+use version::Version;
+
+pub use version::{ANALYZER_VERSION, ANALYZER_VERSION_MAX};
 
 /// Longest token in bytes; a longer one is cut at a character boundary and the rest is not indexed.
 pub const TOKEN_BYTES_MAX: usize = 128;
@@ -63,6 +68,7 @@ pub struct OwnedToken {
 #[derive(Debug, Clone, Copy)]
 pub struct Analyzer {
     words: WordSegmenterBorrowed<'static>,
+    version: Version,
 }
 
 impl Default for Analyzer {
@@ -72,17 +78,41 @@ impl Default for Analyzer {
 }
 
 impl Analyzer {
-    /// An analyzer of the one version there is.
+    /// The analyzer of version [`ANALYZER_VERSION`]: the one that queries are parsed with.
     #[must_use]
     pub fn new() -> Self {
-        Self { words: WordSegmenter::new_dictionary(WordBreakInvariantOptions::default()) }
+        Self::with(Version::Plain)
+    }
+
+    /// The analyzer of a version; `None` where there is no such version.
+    #[must_use]
+    pub fn of(version: u32) -> Option<Self> {
+        Version::of(version).map(Self::with)
+    }
+
+    fn with(version: Version) -> Self {
+        Self { words: WordSegmenter::new_dictionary(WordBreakInvariantOptions::default()), version }
+    }
+
+    /// The version of the rules. Stored with everything derived from tokens.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version.number()
     }
 
     /// Calls `f` for each token of `text`, in order.
     ///
     /// Tokens cut out of one folded piece (rule 4) share the piece's byte range.
-    pub fn for_each_token(&self, text: &str, f: impl FnMut(Token<'_>)) {
-        scan::Scanner::new(self.words, f).scan(text);
+    pub fn for_each_token(&self, text: &str, mut f: impl FnMut(Token<'_>)) {
+        match self.version {
+            Version::Plain => scan::Scanner::new(self.words, f).scan(text),
+            Version::Singular => {
+                let singular = |token: Token<'_>| {
+                    f(Token { text: &plurals::singular(token.text), ..token });
+                };
+                scan::Scanner::new(self.words, singular).scan(text);
+            }
+        }
     }
 
     /// All tokens of `text`, in order.

@@ -6,6 +6,18 @@ fn texts(text: &str) -> Vec<String> {
     Analyzer::new().tokens(text).into_iter().map(|token| token.text).collect()
 }
 
+fn analyzers() -> Vec<Analyzer> {
+    (1..=ANALYZER_VERSION_MAX).map(|version| Analyzer::of(version).expect("there is one")).collect()
+}
+
+#[test]
+fn every_version_up_to_the_newest_can_be_had() {
+    let versions: Vec<u32> = analyzers().iter().map(Analyzer::version).collect();
+    assert_eq!(versions, (1..=ANALYZER_VERSION_MAX).collect::<Vec<_>>());
+    assert_eq!(Analyzer::new().version(), ANALYZER_VERSION);
+    assert!(Analyzer::of(0).is_none() && Analyzer::of(ANALYZER_VERSION_MAX + 1).is_none());
+}
+
 #[test]
 fn words_are_cut_and_folded() {
     let cases: &[(&str, &[&str])] = &[
@@ -118,8 +130,37 @@ proptest! {
 
     #[test]
     fn a_token_is_its_own_only_token(text in text()) {
-        for token in texts(&text) {
-            prop_assert_eq!(texts(&token), vec![token]);
+        for analyzer in analyzers() {
+            let texts = |text: &str| -> Vec<String> {
+                analyzer.tokens(text).into_iter().map(|token| token.text).collect()
+            };
+            for token in texts(&text) {
+                prop_assert_eq!(texts(&token), vec![token]);
+            }
+        }
+    }
+
+    #[test]
+    fn versions_differ_in_what_they_make_of_a_token_alone(text in text()) {
+        for analyzer in analyzers() {
+            let mut expected = Analyzer::new().tokens(&text);
+            for token in &mut expected {
+                token.text = analyzer.normalized(&token.text).into_owned();
+            }
+            prop_assert_eq!(analyzer.tokens(&text), expected);
+        }
+    }
+
+    #[test]
+    fn runs_of_ascii_become_what_scanning_makes_of_them(run in "[a-zA-Z0-9]{1,9}(ies|xes|sses|s|S)?") {
+        for analyzer in analyzers() {
+            let tokens = analyzer.tokens(&run);
+            let [token] = tokens.as_slice() else { panic!("{tokens:?}") };
+            prop_assert!(analyzer.ascii_becomes(run.as_bytes(), &token.text));
+            let beginning = analyzer.common_beginning(&token.text);
+            prop_assert!(run.to_ascii_lowercase().starts_with(beginning));
+            let longer = format!("{}x", token.text);
+            prop_assert!(!analyzer.ascii_becomes(run.as_bytes(), &longer));
         }
     }
 

@@ -21,11 +21,19 @@ pub(crate) fn number(token: &str) -> Option<CommonWord> {
     if token.len() > BYTES_MAX {
         return None;
     }
-    let at = KEYS.binary_search(&key(token.as_bytes())).ok()?;
-    CommonWord::try_from(at).ok()
+    let key = key(token.as_bytes());
+    let mut place = place_of(key);
+    loop {
+        let word = PLACES[place];
+        match KEYS.get(usize::from(word)) {
+            Some(found) if *found == key => return Some(word),
+            Some(_) => place = (place + 1) % PLACES.len(),
+            None => return None,
+        }
+    }
 }
 
-/// The words as numbers that compare as they do: each token of a text is looked up.
+/// The words as numbers that compare as they do.
 const KEYS: [u64; WORDS.len()] = {
     let mut keys = [0; WORDS.len()];
     let mut at = 0;
@@ -35,6 +43,28 @@ const KEYS: [u64; WORDS.len()] = {
     }
     keys
 };
+
+/// Where a word's number is, by hash and then the next free place: each token of a text is looked up, and guesses that a
+/// search by halves would have to make cost more than all else here.
+const PLACES: [CommonWord; 512] = {
+    let mut places = [NO_WORD; 512];
+    let mut at: CommonWord = 0;
+    while (at as usize) < KEYS.len() {
+        let mut place = place_of(KEYS[at as usize]);
+        while places[place] != NO_WORD {
+            place = (place + 1) % places.len();
+        }
+        places[place] = at;
+        at += 1;
+    }
+    places
+};
+const NO_WORD: CommonWord = CommonWord::MAX;
+
+/// The upper bits of a product: a number below the length of [`PLACES`].
+const fn place_of(key: u64) -> usize {
+    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 55) as usize
+}
 
 /// Up to [`BYTES_MAX`] bytes as a number.
 const fn key(word: &[u8]) -> u64 {
@@ -74,6 +104,8 @@ mod tests {
             assert_eq!(tokens.iter().map(|t| t.text.as_str()).collect::<Vec<_>>(), [*word]);
         }
         assert_eq!((number("kernel"), number("thee"), number("")), (None, None, None));
+        let taken = PLACES.iter().filter(|word| **word != NO_WORD).count();
+        assert_eq!(taken, WORDS.len());
         let phrase = |tokens: &[&str]| {
             text_of_phrase(&tokens.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>())
         };

@@ -17,7 +17,6 @@ mod tests;
 
 use std::fmt;
 
-use nautilus_analysis::ANALYZER_VERSION;
 use nautilus_types::Offset;
 
 use crate::error::EngineError;
@@ -89,7 +88,7 @@ impl Searcher<'_> {
             next_offset,
             documents: reading.documents,
             postings: reading.postings,
-            analyzer_version: ANALYZER_VERSION,
+            analyzer_version: self.shared.analyzer.version(),
             document_count: reading.document_count,
         }))
     }

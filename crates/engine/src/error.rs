@@ -82,6 +82,9 @@ pub enum EngineError {
         /// Document frequencies given.
         found: usize,
     },
+    /// Documents that a bulk build does not take.
+    #[error("a bulk build does not take {0}")]
+    BulkInput(&'static str),
     /// A query tree that the limits do not allow.
     #[error("the query is not well formed: {0}")]
     Query(&'static str),
@@ -101,7 +104,9 @@ impl EngineError {
             Self::OtherIdentity { .. }
             | Self::NewerFormat { .. }
             | Self::NumbersExhausted { .. } => Class::Precondition,
-            Self::Query(_) | Self::StatisticsOfOtherQuery { .. } => Class::Invalid,
+            Self::Query(_) | Self::BulkInput(_) | Self::StatisticsOfOtherQuery { .. } => {
+                Class::Invalid
+            }
         }
     }
 

@@ -137,9 +137,14 @@ pub(crate) fn namespace(name: &[u8]) -> Vec<u8> {
 /// `kind │ ns`: the start of all rows of this kind of one namespace.
 pub(crate) fn of_namespace(kind: Kind, ns: NamespaceNumber) -> Vec<u8> {
     let mut key = Vec::with_capacity(48);
+    put_namespace(&mut key, kind, ns);
+    key
+}
+
+/// Appends `kind │ ns`.
+pub(crate) fn put_namespace(key: &mut Vec<u8>, kind: Kind, ns: NamespaceNumber) {
     key.push(kind as u8);
     key.extend_from_slice(&ns.0.to_be_bytes());
-    key
 }
 
 /// The first key after every key that [`of_namespace`] starts.
@@ -155,6 +160,18 @@ pub(crate) fn id(ns: NamespaceNumber, document_id: &[u8]) -> Vec<u8> {
     let mut key = of_namespace(Kind::Id, ns);
     key.extend_from_slice(document_id);
     key
+}
+
+/// The namespace number in the key of a kind that has one.
+pub(crate) fn namespace_of(key: &[u8]) -> Option<NamespaceNumber> {
+    let number = key.get(1..NAMESPACE_END)?.first_chunk()?;
+    Some(NamespaceNumber(u32::from_be_bytes(*number)))
+}
+
+/// Whose row it is, of a kind whose keys end with an ordinal.
+pub(crate) fn document_of(key: &[u8]) -> Option<(NamespaceNumber, Ordinal)> {
+    let ordinal = key.get(NAMESPACE_END..)?.first_chunk()?;
+    Some((namespace_of(key)?, Ordinal::from_be_bytes(*ordinal)))
 }
 
 /// The document id in an id row's key.
@@ -199,9 +216,15 @@ pub(crate) fn with_length_code(mut row: Vec<u8>, ordinal: Ordinal, code: u8) -> 
 
 /// `kind │ ns │ number`.
 pub(crate) fn numbered(kind: Kind, ns: NamespaceNumber, number: u32) -> Vec<u8> {
-    let mut key = of_namespace(kind, ns);
-    key.extend_from_slice(&number.to_be_bytes());
+    let mut key = Vec::with_capacity(NAMESPACE_END + size_of::<u32>());
+    put_numbered(&mut key, kind, ns, number);
     key
+}
+
+/// Appends `kind │ ns │ number`.
+pub(crate) fn put_numbered(key: &mut Vec<u8>, kind: Kind, ns: NamespaceNumber, number: u32) {
+    put_namespace(key, kind, ns);
+    key.extend_from_slice(&number.to_be_bytes());
 }
 
 /// Appends `kind │ ns │ token escaped`, with the end mark: the start of the token's postings.

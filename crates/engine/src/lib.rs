@@ -15,6 +15,7 @@
 
 mod apply;
 mod bits;
+mod bulk;
 mod checkpoint;
 mod columns;
 mod common;
@@ -39,6 +40,7 @@ mod skipped;
 mod suggest;
 
 pub use apply::Writer;
+pub use bulk::{BulkBuilder, BulkSummary};
 pub use checkpoint::Checkpoint;
 pub use digest::{Depth, Digest, Digests};
 pub use error::EngineError;

@@ -35,7 +35,7 @@ impl Totals {
         })
     }
 
-    fn put(self, batch: &mut WriteBatch) {
+    pub(crate) fn put(self, batch: &mut WriteBatch) {
         let mut value = [0; 16];
         value[..8].copy_from_slice(&self.namespaces.to_be_bytes());
         value[8..].copy_from_slice(&self.documents.to_be_bytes());

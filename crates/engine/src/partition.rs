@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use nautilus_analysis::{ANALYZER_VERSION, Analyzer};
+use nautilus_analysis::{ANALYZER_VERSION_MAX, Analyzer};
 use nautilus_types::{LogGeneration, Offset, PartitionId};
 use rocksdb::{DB, Range};
 
@@ -53,6 +53,7 @@ pub(crate) const META_IDENTITY: &str = "identity";
 pub(crate) const META_APPLIED: &str = "applied";
 pub(crate) const META_NEXT_NUMBER: &str = "next-namespace-number";
 pub(crate) const META_TOTALS: &str = "totals";
+pub(crate) const META_BUILD: &str = "build";
 
 /// What writer and searchers share.
 pub(crate) struct Shared {
@@ -72,10 +73,11 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// Opens or creates the partition in `dir`, and returns its only writer beside it.
+    /// Opens or creates the partition in `dir` with the analyzer it has, version 1 if it is new, and returns its only
+    /// writer beside it.
     ///
-    /// A folder with an older format or analyzer version is first rebuilt from its stored fields, which takes
-    /// about as long as feeding it; an interrupted rebuild starts over, and the old folder stays until the new one is whole.
+    /// A folder of an older format is first rebuilt from its stored fields, which takes about as long as feeding it; an
+    /// interrupted rebuild starts over, and the old folder stays until the new one is whole.
     /// Format 1 kept no attributes: `attributes_of` reads them from a document's metadata.
     pub fn open(
         dir: &Path,
@@ -83,18 +85,41 @@ impl Partition {
         resources: &Resources,
         attributes_of: fn(&[u8]) -> Attributes,
     ) -> Result<(Self, Writer), EngineError> {
+        Self::open_as(dir, identity, None, resources, attributes_of)
+    }
+
+    /// As [`Self::open`], with this analyzer: a folder of another one is rebuilt too.
+    pub fn open_with(
+        dir: &Path,
+        identity: &PartitionIdentity,
+        analyzer: Analyzer,
+        resources: &Resources,
+        attributes_of: fn(&[u8]) -> Attributes,
+    ) -> Result<(Self, Writer), EngineError> {
+        Self::open_as(dir, identity, Some(analyzer), resources, attributes_of)
+    }
+
+    fn open_as(
+        dir: &Path,
+        identity: &PartitionIdentity,
+        wanted: Option<Analyzer>,
+        resources: &Resources,
+        attributes_of: fn(&[u8]) -> Attributes,
+    ) -> Result<(Self, Writer), EngineError> {
         rebuild::finish_interrupted(dir)?;
-        let shared = Shared::open(dir, identity, resources)?;
+        let shared = Shared::open(dir, identity, wanted.unwrap_or_default(), resources)?;
         let (format, analyzer) = shared.versions()?;
-        if format > FORMAT_VERSION || analyzer > ANALYZER_VERSION {
+        if format > FORMAT_VERSION || analyzer > ANALYZER_VERSION_MAX {
             return Err(EngineError::NewerFormat {
                 found: format.max(analyzer),
-                supported: FORMAT_VERSION.max(ANALYZER_VERSION),
+                supported: FORMAT_VERSION.max(ANALYZER_VERSION_MAX),
             });
         }
-        let shared = if format < FORMAT_VERSION || analyzer < ANALYZER_VERSION {
+        // Those of an unknown older one were opened with the first there is.
+        let wanted = wanted.unwrap_or(shared.analyzer);
+        let shared = if format < FORMAT_VERSION || analyzer != wanted.version() {
             let old = rebuild::Old { shared, format, attributes_of };
-            rebuild::rebuild(old, identity, resources)?
+            rebuild::rebuild(old, identity, wanted, resources)?
         } else {
             shared
         };
@@ -107,6 +132,41 @@ impl Partition {
     #[must_use]
     pub fn searcher(&self) -> Searcher<'_> {
         Searcher::new(&self.shared)
+    }
+
+    /// What its tokens are made by.
+    #[must_use]
+    pub fn analyzer(&self) -> Analyzer {
+        self.shared.analyzer
+    }
+
+    /// The build that its files descend from; empty = fed from the log alone.
+    pub fn build(&self) -> Result<String, EngineError> {
+        build_of(&self.shared.db)
+    }
+
+    /// Writes down which build its files descend from, on disk when this returns. Checkpoints carry it.
+    pub fn set_build(&self, build: &str) -> Result<(), EngineError> {
+        if self.build()? == build {
+            return Ok(());
+        }
+        let mut batch = rocksdb::WriteBatch::default();
+        batch.put(keys::meta(META_BUILD), build);
+        self.shared.write(batch)?;
+        self.shared.flush()?;
+        Ok(())
+    }
+
+    /// The build that the files of a folder nobody has open descend from; `None` where there is no partition in it.
+    pub fn build_of_folder(dir: &Path) -> Result<Option<String>, EngineError> {
+        rebuild::finish_interrupted(dir)?;
+        // Named last when a database is made.
+        if !dir.join("CURRENT").exists() {
+            return Ok(None);
+        }
+        let db = DB::open_for_read_only(&rocksdb::Options::default(), dir, false)
+            .map_err(|source| EngineError::Storage { operation: "open", source })?;
+        build_of(&db).map(Some)
     }
 
     /// The next offset after everything that is on this disk.
@@ -143,22 +203,33 @@ impl Partition {
 }
 
 impl Shared {
-    /// Of a database that is open.
-    pub(crate) fn of(db: DB, dir: &Path, resources: &Resources) -> Self {
-        Self {
+    /// Of a database that is open, with the analyzer it has; a new one is `fresh`.
+    pub(crate) fn of(
+        db: DB,
+        dir: &Path,
+        fresh: Analyzer,
+        resources: &Resources,
+    ) -> Result<Self, EngineError> {
+        let analyzer = match stored_version(&db, META_ANALYZER)? {
+            Some(version) => Analyzer::of(version).unwrap_or_default(),
+            None => fresh,
+        };
+        Ok(Self {
             db,
-            analyzer: Analyzer::new(),
+            analyzer,
             durable: AtomicU64::new(0),
             dir: dir.to_owned(),
             labels: Labels::new(),
             lengths: LengthColumns::partition(&resources.lengths),
             document_ids: DocumentIds::partition(&resources.document_ids),
-        }
+        })
     }
 
+    /// Opens a folder with the analyzer it has, a new one with `fresh`.
     pub(crate) fn open(
         dir: &Path,
         identity: &PartitionIdentity,
+        fresh: Analyzer,
         resources: &Resources,
     ) -> Result<Self, EngineError> {
         std::fs::create_dir_all(dir).map_err(|source| EngineError::Folder {
@@ -168,7 +239,7 @@ impl Shared {
         })?;
         let db = DB::open(&resources.options(), dir)
             .map_err(|source| EngineError::Storage { operation: "open", source })?;
-        let shared = Self::of(db, dir, resources);
+        let shared = Self::of(db, dir, fresh, resources)?;
         shared.check_identity(identity)?;
         shared.durable.store(shared.applied()?.0, Ordering::Release);
         Ok(shared)
@@ -201,11 +272,8 @@ impl Shared {
 
     /// Format and analyzer version the rows were written with.
     fn versions(&self) -> Result<(u32, u32), EngineError> {
-        let version = |name| -> Result<u32, EngineError> {
-            let stored = self.meta_u64(name)?.unwrap_or(0);
-            Ok(u32::try_from(stored).unwrap_or(u32::MAX))
-        };
-        Ok((version(META_FORMAT)?, version(META_ANALYZER)?))
+        let version = |name| Ok(stored_version(&self.db, name)?.unwrap_or(0));
+        version(META_FORMAT).and_then(|format| Ok((format, version(META_ANALYZER)?)))
     }
 
     /// Stamps an empty folder; refuses one that belongs elsewhere.
@@ -218,7 +286,8 @@ impl Shared {
                 let mut batch = rocksdb::WriteBatch::default();
                 batch.put(keys::meta(META_IDENTITY), &expected);
                 batch.put(keys::meta(META_FORMAT), u64::from(FORMAT_VERSION).to_be_bytes());
-                batch.put(keys::meta(META_ANALYZER), u64::from(ANALYZER_VERSION).to_be_bytes());
+                let analyzer = u64::from(self.analyzer.version());
+                batch.put(keys::meta(META_ANALYZER), analyzer.to_be_bytes());
                 self.write(batch)?;
                 self.flush()?;
                 Ok(())
@@ -242,6 +311,10 @@ impl Shared {
     }
 }
 
+fn stored_version(db: &DB, name: &str) -> Result<Option<u32>, EngineError> {
+    Ok(meta_u64(db, name)?.map(|stored| u32::try_from(stored).unwrap_or(u32::MAX)))
+}
+
 fn meta_u64(db: &DB, name: &str) -> Result<Option<u64>, EngineError> {
     let Some(bytes) = db.get(keys::meta(name)).map_err(EngineError::read)? else {
         return Ok(None);
@@ -249,6 +322,11 @@ fn meta_u64(db: &DB, name: &str) -> Result<Option<u64>, EngineError> {
     let bytes: [u8; 8] =
         bytes.as_slice().try_into().map_err(|_| crate::rows::Malformed { row: "meta" })?;
     Ok(Some(u64::from_be_bytes(bytes)))
+}
+
+fn build_of(db: &DB) -> Result<String, EngineError> {
+    let bytes = db.get(keys::meta(META_BUILD)).map_err(EngineError::read)?.unwrap_or_default();
+    Ok(String::from_utf8(bytes).map_err(|_| crate::rows::Malformed { row: "meta" })?)
 }
 
 /// An offset among the meta rows; 0 where it was never written.

@@ -30,7 +30,7 @@ use crate::search::Budget;
 pub(crate) use column::{CHUNK_BITS, Column, Weights};
 pub(crate) use packed::{ChunkReader, ChunkWriter, Part};
 pub(crate) use sums::{ChunkSums, PrefixSums, chunk_len};
-pub(crate) use value::{count as count_of, read_column};
+pub(crate) use value::{count as count_of, decode_list, encode_list, read_column};
 pub(crate) use vocabulary::VocabularyReader;
 pub(crate) use walk::{List, walk};
 

@@ -1,4 +1,5 @@
-//! Rebuilding a partition whose format or analyzer is old, from its stored fields, in a folder beside it.
+//! Rebuilding a partition whose format is old, or whose analyzer is another than wanted, from its stored fields, in a
+//! folder beside it.
 //!
 //! ```text
 //! p0007            old, untouched until the new one is whole
@@ -10,7 +11,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nautilus_analysis::ANALYZER_VERSION;
+use nautilus_analysis::Analyzer;
 use rocksdb::{IteratorMode, WriteBatch};
 
 use crate::diff::Diff;
@@ -18,8 +19,8 @@ use crate::error::EngineError;
 use crate::keys::{self, Kind, NamespaceNumber, Ordinal};
 use crate::mutation::Attributes;
 use crate::partition::{
-    FORMAT_VERSION, META_ANALYZER, META_APPLIED, META_FORMAT, META_NEXT_NUMBER, META_TOTALS,
-    PartitionIdentity, Shared,
+    FORMAT_VERSION, META_ANALYZER, META_APPLIED, META_BUILD, META_FORMAT, META_NEXT_NUMBER,
+    META_TOTALS, PartitionIdentity, Shared,
 };
 use crate::postings::{ChunkWriter, PostingWriter, Term};
 use crate::resources::Resources;
@@ -46,7 +47,7 @@ pub(crate) fn finish_interrupted(dir: &Path) -> Result<(), EngineError> {
     remove(&old)
 }
 
-/// A folder of an older format or analyzer.
+/// A folder of an older format, or of another analyzer.
 pub(crate) struct Old {
     pub(crate) shared: Shared,
     pub(crate) format: u32,
@@ -85,25 +86,26 @@ impl Old {
     }
 }
 
-/// Writes the current format beside the old one and puts it in its place.
+/// Writes the current format with `analyzer` beside the old one and puts it in its place.
 ///
 /// Numbers, ordinals, ids, versions, deletions and the applied offset stay; headers' lengths, length
 /// codes, statistics and postings are derived again from the stored texts.
 pub(crate) fn rebuild(
     old: Old,
     identity: &PartitionIdentity,
+    analyzer: Analyzer,
     resources: &Resources,
 ) -> Result<Shared, EngineError> {
     let dir = old.shared.dir().to_owned();
     let (unfinished, whole, _) = beside(&dir);
-    let new = Shared::open(&unfinished, identity, resources)?;
+    let new = Shared::open(&unfinished, identity, analyzer, resources)?;
     copy(&old, &new)?;
     new.flush()?;
     drop(new);
     drop(old);
     rename(&unfinished, &whole)?;
     finish_interrupted(&dir)?;
-    Shared::open(&dir, identity, resources)
+    Shared::open(&dir, identity, analyzer, resources)
 }
 
 fn copy(old: &Old, new: &Shared) -> Result<(), EngineError> {
@@ -126,7 +128,7 @@ fn copy(old: &Old, new: &Shared) -> Result<(), EngineError> {
         new.write(batch)?;
     }
     let mut batch = WriteBatch::default();
-    for name in [META_APPLIED, META_NEXT_NUMBER, META_TOTALS] {
+    for name in [META_APPLIED, META_NEXT_NUMBER, META_TOTALS, META_BUILD] {
         if let Some(value) = old.get(&keys::meta(name))? {
             batch.put(keys::meta(name), value);
         }
@@ -135,7 +137,8 @@ fn copy(old: &Old, new: &Shared) -> Result<(), EngineError> {
         batch.put(keys::skipped(skipped.offset), skipped.reason);
     }
     batch.put(keys::meta(META_FORMAT), u64::from(FORMAT_VERSION).to_be_bytes());
-    batch.put(keys::meta(META_ANALYZER), u64::from(ANALYZER_VERSION).to_be_bytes());
+    let analyzer = u64::from(new.analyzer.version());
+    batch.put(keys::meta(META_ANALYZER), analyzer.to_be_bytes());
     new.write(batch)
 }
 
@@ -256,7 +259,7 @@ mod tests {
     use super::*;
     use crate::mutation::{Delete, Mutation, Operation, Upsert};
     use crate::search::{ScopeEntry, SearchRequest, Unlimited};
-    use crate::{Partition, Writer};
+    use crate::{Depth, Digests, Partition, Writer};
 
     const IDENTITY: PartitionIdentity = PartitionIdentity {
         cluster_id: [3; 16],
@@ -321,7 +324,7 @@ mod tests {
 
     /// Makes the folder look as an older analyzer left it: other postings, other lengths.
     fn age(dir: &Path, resources: &Resources) {
-        let shared = Shared::open(dir, &IDENTITY, resources).expect("opens");
+        let shared = Shared::open(dir, &IDENTITY, Analyzer::new(), resources).expect("opens");
         let mut batch = WriteBatch::default();
         batch.put(keys::meta(META_ANALYZER), 0_u64.to_be_bytes());
         let ns = NamespaceNumber(0);
@@ -357,6 +360,56 @@ mod tests {
         let mutation = Mutation { namespace: name(), incarnation: Incarnation(2), operation };
         let outcome = writer.apply(writer.next_offset(), &mutation).expect("applies");
         assert_eq!(outcome, crate::Outcome::StaleVersion);
+    }
+
+    #[test]
+    fn another_analyzer_is_taken_when_asked_for_and_kept_otherwise() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = folder.path().join("p7");
+        let resources = Resources::new(1 << 20, 1 << 20);
+        assert_eq!(Partition::build_of_folder(&dir).expect("readable"), None);
+        {
+            let (partition, mut writer) = open(&dir, &resources).expect("opens");
+            feed(&mut writer);
+            partition.set_build("b2").expect("written");
+        }
+        let digests = |partition: &Partition| {
+            let searcher = partition.searcher();
+            searcher.digests(Depth::Derive, &mut |_| true).expect("sound").expect("goes on")
+        };
+        let first = {
+            let (partition, _) = open(&dir, &resources).expect("opens");
+            assert_eq!(hits(&partition, "foxes"), [""; 0]);
+            digests(&partition)
+        };
+        let singular = Analyzer::of(2).expect("there is one");
+        let open_with =
+            |analyzer| Partition::open_with(&dir, &IDENTITY, analyzer, &resources, no_attributes);
+        {
+            let (partition, mut writer) = open_with(singular).expect("rebuilds");
+            assert_eq!(hits(&partition, "foxes"), ["1"]);
+            let more = |body| {
+                let operation = upsert("1", body);
+                Mutation { namespace: name(), incarnation: Incarnation(2), operation }
+            };
+            writer.apply(Offset(14), &more("red foxes")).expect("applies");
+            assert_eq!(hits(&partition, "fox"), ["1"]);
+            writer.apply(Offset(15), &more("red fox")).expect("applies");
+            let second = digests(&partition);
+            assert_eq!((first.analyzer_version, second.analyzer_version), (1, 2));
+            assert_eq!(first.documents, second.documents);
+            writer.flush().expect("flushes");
+        }
+        {
+            // Nobody says which: it stays.
+            let (partition, _) = open(&dir, &resources).expect("opens");
+            assert_eq!((partition.analyzer().version(), hits(&partition, "foxes").len()), (2, 1));
+        }
+        let (partition, _) = open_with(Analyzer::new()).expect("rebuilds");
+        assert_eq!(Digests { next_offset: first.next_offset, ..digests(&partition) }, first);
+        assert_eq!(partition.build().expect("readable"), "b2");
+        drop(partition);
+        assert_eq!(Partition::build_of_folder(&dir).expect("readable").as_deref(), Some("b2"));
     }
 
     #[test]
@@ -408,7 +461,7 @@ mod tests {
             Partition::open(&dir, &other, &resources, no_attributes).err().expect("refused");
         assert!(matches!(refused, EngineError::OtherIdentity { .. }), "{refused}");
         {
-            let shared = Shared::open(&dir, &IDENTITY, &resources).expect("opens");
+            let shared = Shared::open(&dir, &IDENTITY, Analyzer::new(), &resources).expect("opens");
             let mut batch = WriteBatch::default();
             batch.put(keys::meta(META_FORMAT), 99_u64.to_be_bytes());
             shared.write(batch).expect("writes");

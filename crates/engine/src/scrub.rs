@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use nautilus_analysis::Analyzer;
 use rocksdb::DB;
 
 use crate::digest::{Depth, Digests};
@@ -29,6 +30,6 @@ pub fn scrub(
     let resources = Resources::new(BLOCK_CACHE_BYTES, WRITE_BUFFERS_BYTES);
     let db = DB::open_for_read_only(&resources.options(), dir, false)
         .map_err(|source| EngineError::Storage { operation: "open", source })?;
-    let shared = Shared::of(db, dir, &resources);
+    let shared = Shared::of(db, dir, Analyzer::new(), &resources)?;
     Searcher::new(&shared).digests(Depth::Derive, pace)
 }

@@ -154,7 +154,8 @@ impl Searcher<'_> {
         request: &SearchRequest<'_>,
         budget: &mut dyn Budget,
     ) -> Result<SearchOutcome, EngineError> {
-        let plan = Plan::new(request.query)?;
+        let query = request.query.normalized(&self.shared.analyzer);
+        let plan = Plan::new(&query)?;
         if let Some(given) = request.statistics {
             let (expected, found) = (plan.scoring.len(), given.document_frequencies.len());
             if expected != found {

@@ -14,6 +14,7 @@
 //! implementation runs the conformance suite (feature `conformance`).
 
 mod blocking;
+mod check;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
@@ -25,6 +26,7 @@ mod s3;
 mod snapshots;
 mod source;
 
+pub use check::{Promise, Promises, check_promises};
 pub use error::RepositoryError;
 pub use faulty::{FaultPlan, Faulty, Moment};
 pub use folder::FolderRepository;
@@ -32,8 +34,9 @@ pub use name::{NAME_BYTES_MAX, NAME_PART_BYTES_MAX, ObjectName};
 pub use port::{IndexRepository, LIST_PAGE_MAX, ObjectMeta, Page};
 pub use s3::{S3Config, S3Credentials, S3Repository};
 pub use snapshots::{
-    BUILD_BYTES_MAX, DIGEST_BYTES_MAX, FILES_MAX, FileName, Found, MANIFEST_VERSION, Manifest,
-    PassedOver, Progress, Removed, RestoreProgress, SlotRange, SnapshotDraft, SnapshotFile,
-    SnapshotName, Snapshots, TRANSFERS_MAX, UPLOADER_BYTES_MAX, Unusable, UploadId, Wanted,
+    BUILD_BYTES_MAX, Collected, DIGEST_BYTES_MAX, FILES_MAX, FileName, Found, GRACE,
+    MANIFEST_VERSION, Manifest, PassedOver, Progress, Removed, RestoreProgress, Retention,
+    SlotRange, SnapshotDraft, SnapshotFile, SnapshotName, Snapshots, StoredIn, TRANSFERS_MAX,
+    UPLOADER_BYTES_MAX, UPLOADS_MAX, Unusable, UploadId, Wanted,
 };
 pub use source::{CHUNK_BYTES, OBJECT_BYTES_MAX, ObjectSource, Sha256};

@@ -5,17 +5,23 @@ use std::sync::Arc;
 
 use crate::{IndexRepository, RepositoryError};
 
+mod collect;
 mod download;
 mod envelope;
 mod file_name;
 mod find;
 mod layout;
+mod list;
 mod manifest;
 mod prune;
 mod publish;
+mod retire;
+mod reuse;
+mod stored;
 #[cfg(test)]
 mod tests;
 
+pub use collect::Collected;
 pub use file_name::FileName;
 pub use find::{Found, PassedOver, Unusable, Wanted};
 pub use layout::{SnapshotName, UploadId};
@@ -23,7 +29,9 @@ pub use manifest::{
     BUILD_BYTES_MAX, DIGEST_BYTES_MAX, FILES_MAX, MANIFEST_VERSION, Manifest, SlotRange,
     SnapshotDraft, SnapshotFile, UPLOADER_BYTES_MAX,
 };
-pub use prune::Removed;
+pub use prune::{Removed, Retention};
+pub use retire::GRACE;
+pub use stored::{StoredIn, UPLOADS_MAX};
 
 /// Called with the bytes moved so far, over all files of the snapshot, from 0 up to their sum.
 pub type Progress<'a> = dyn Fn(u64) + Send + Sync + 'a;
@@ -39,7 +47,8 @@ pub const TRANSFERS_MAX: usize = 4;
 ///
 /// A snapshot is the files of one partition at one offset. Its files are stored first, each under a
 /// name of this upload alone, then its manifest, under a name made of what the snapshot is: so a
-/// snapshot is there with all its files or not at all, and none is ever replaced.
+/// snapshot is there with all its files or not at all, and none is ever replaced. A file that an earlier
+/// upload of the partition has is named where it lies and not stored again.
 /// `docs/formats/snapshot.md` lays out names and bytes.
 ///
 /// Epochs are not compared here: a repository cannot tell that a lease has lapsed. An uploader that

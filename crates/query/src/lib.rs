@@ -6,7 +6,8 @@
 //!                                                                            └────► highlight
 //! ```
 //!
-//! The tree holds analysed tokens, so whoever evaluates it needs no analyzer and no parser.
+//! The tree holds tokens of analyzer version 1, so whoever evaluates it needs no parser; partitions of another version
+//! map them first ([`Node::normalized`]).
 //!
 //! # The language
 //!
@@ -32,6 +33,7 @@ mod error;
 pub mod highlight;
 mod lexer;
 mod limits;
+mod normalize;
 mod operand;
 mod parser;
 pub mod scoring;

@@ -20,7 +20,7 @@ pub use state::{
     Attributes, ExpectedVersion, Metadata, Mutation, Outcome, Parts, ReferenceEngine,
     StoredDocument, Text,
 };
-pub use tokens::tokens;
+pub use tokens::{tokens, tokens_of};
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use nautilus_query::{Field, FieldSet, Node};
 use nautilus_types::{DocumentId, Incarnation, NamespaceName, Offset};
 
 use crate::state::StoredDocument;
+use crate::tokens::normalized;
 use crate::{Attributes, ReferenceEngine};
 
 const K1: f64 = 1.2;
@@ -46,6 +47,7 @@ pub(crate) struct Candidate<'a> {
     namespace: &'a NamespaceName,
     id: &'a DocumentId,
     document: &'a StoredDocument,
+    analyzer: u32,
     pub(crate) fields: &'a [Vec<String>; 3],
 }
 
@@ -145,7 +147,8 @@ impl ReferenceEngine {
             for (id, document) in &stored.documents {
                 if document.text.is_some() {
                     let fields = &document.tokens;
-                    candidates.push(Candidate { namespace, id, document, fields });
+                    let analyzer = self.analyzer;
+                    candidates.push(Candidate { namespace, id, document, analyzer, fields });
                 }
             }
         }
@@ -177,14 +180,19 @@ impl Candidate<'_> {
         };
         match leaf {
             Node::Term { fields, token } => {
-                in_fields(fields, &|tokens| tokens.iter().filter(|t| *t == token).count())
+                let token = normalized(self.analyzer, token);
+                in_fields(fields, &|tokens| tokens.iter().filter(|t| **t == token).count())
             }
             Node::Prefix { fields, prefix } => in_fields(fields, &|tokens| {
                 tokens.iter().filter(|token| token.starts_with(prefix)).count()
             }),
-            Node::Phrase { fields, tokens: phrase } => in_fields(fields, &|tokens| {
-                tokens.windows(phrase.len().max(1)).filter(|window| window == phrase).count()
-            }),
+            Node::Phrase { fields, tokens: phrase } => {
+                let phrase: Vec<_> =
+                    phrase.iter().map(|token| normalized(self.analyzer, token)).collect();
+                in_fields(fields, &|tokens| {
+                    tokens.windows(phrase.len().max(1)).filter(|window| *window == phrase).count()
+                })
+            }
             Node::And(_) | Node::Or(_) | Node::Not(_) => 0,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nautilus_types::{DocumentId, Incarnation, NamespaceName, Offset};
 
-use crate::tokens;
+use crate::tokens::tokens_of;
 
 /// The searchable text of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -150,16 +150,6 @@ pub struct StoredDocument {
     pub(crate) tokens: [Vec<String>; 3],
 }
 
-impl StoredDocument {
-    fn new(version: Option<u64>, text: Option<Text>, metadata: Metadata, at: Offset) -> Self {
-        let tokens = match &text {
-            Some(Text { title, path, body }) => [tokens(title), tokens(path), tokens(body)],
-            None => [vec![], vec![], vec![]],
-        };
-        Self { version, text, metadata, changed_at: at, tokens }
-    }
-}
-
 #[derive(Debug, Clone)]
 pub(crate) struct Namespace {
     pub(crate) incarnation: Incarnation,
@@ -168,17 +158,47 @@ pub(crate) struct Namespace {
 }
 
 /// One partition.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ReferenceEngine {
+    /// The version that makes its tokens.
+    pub(crate) analyzer: u32,
     next: Offset,
     pub(crate) namespaces: BTreeMap<NamespaceName, Namespace>,
 }
 
+impl Default for ReferenceEngine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl ReferenceEngine {
-    /// An empty partition that expects offset 0.
+    /// An empty partition that expects offset 0, of analyzer version 1.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with_analyzer(1)
+    }
+
+    /// As [`Self::new`], of this analyzer version.
+    #[must_use]
+    pub fn with_analyzer(analyzer: u32) -> Self {
+        Self { analyzer, next: Offset(0), namespaces: BTreeMap::new() }
+    }
+
+    fn document(
+        &self,
+        version: Option<u64>,
+        text: Option<Text>,
+        metadata: Metadata,
+        changed_at: Offset,
+    ) -> StoredDocument {
+        let tokens = match &text {
+            Some(Text { title, path, body }) => {
+                [title, path, body].map(|text| tokens_of(self.analyzer, text))
+            }
+            None => [vec![], vec![], vec![]],
+        };
+        StoredDocument { version, text, metadata, changed_at, tokens }
     }
 
     /// One past the last offset applied.
@@ -235,7 +255,7 @@ impl ReferenceEngine {
             }
             Mutation::Upsert { namespace, incarnation, id, version, expected, text, metadata } => {
                 let (text, metadata) = (Some(text.clone()), metadata.clone());
-                let document = StoredDocument::new(*version, text, metadata, offset);
+                let document = self.document(*version, text, metadata, offset);
                 self.put(namespace, *incarnation, id, *expected, document)
             }
             Mutation::Patch { namespace, incarnation, id, version, expected, parts } => {
@@ -245,7 +265,7 @@ impl ReferenceEngine {
                     Some(stored) => parts.over(stored),
                     None => (Text::default(), Metadata::default()),
                 };
-                let document = StoredDocument::new(*version, Some(text), metadata, offset);
+                let document = self.document(*version, Some(text), metadata, offset);
                 let refusal = self.refusal(namespace, *incarnation, id, *expected, &document);
                 match refusal {
                     Some(refusal) => refusal,
@@ -254,7 +274,7 @@ impl ReferenceEngine {
                 }
             }
             Mutation::Delete { namespace, incarnation, id, version, expected } => {
-                let document = StoredDocument::new(*version, None, Metadata::default(), offset);
+                let document = self.document(*version, None, Metadata::default(), offset);
                 self.put(namespace, *incarnation, id, *expected, document)
             }
         }

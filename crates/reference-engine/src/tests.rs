@@ -1,11 +1,11 @@
-use nautilus_analysis::Analyzer;
+use nautilus_analysis::{ANALYZER_VERSION_MAX, Analyzer};
 use nautilus_query::{FieldSet, MatchMode, Node, QueryLimits, parse};
 use nautilus_types::{DocumentId, Incarnation, NamespaceName, Offset};
 use proptest::prelude::*;
 
 use crate::{
     Attributes, Bound, ExpectedVersion, Metadata, Mutation, Number, Order, Outcome, Parts,
-    ReferenceEngine, Request, Text, place, search::round_length, tokens,
+    ReferenceEngine, Request, Text, place, search::round_length, tokens_of,
 };
 
 fn name(name: &str) -> NamespaceName {
@@ -354,8 +354,11 @@ proptest! {
         ], 0..24),
     ) {
         let text = parts.concat();
-        let expected: Vec<_> = Analyzer::new().tokens(&text).into_iter().map(|t| t.text).collect();
-        prop_assert_eq!(tokens(&text), expected);
+        for version in 1..=ANALYZER_VERSION_MAX {
+            let analyzer = Analyzer::of(version).expect("there is one");
+            let expected: Vec<_> = analyzer.tokens(&text).into_iter().map(|t| t.text).collect();
+            prop_assert_eq!(tokens_of(version, &text), expected);
+        }
     }
 
     #[test]

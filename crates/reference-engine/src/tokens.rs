@@ -39,10 +39,36 @@ const DROPPED: [(u32, u32); 28] = [
     (0x20D0, 0x20FF), (0xFB1E, 0xFB1E), (0xFE00, 0xFE0F), (0xFE20, 0xFE2F), (0xE0100, 0xE01EF),
 ];
 
-/// The tokens of a text, in order.
+/// The tokens of a text by analyzer version 1, in order.
 #[must_use]
 pub fn tokens(text: &str) -> Vec<String> {
     runs(text).iter().flat_map(|run| pieces(run)).flat_map(|piece| folded_tokens(&piece)).collect()
+}
+
+/// The tokens of a text by an analyzer version, in order.
+#[must_use]
+pub fn tokens_of(version: u32, text: &str) -> Vec<String> {
+    tokens(text).iter().map(|token| normalized(version, token)).collect()
+}
+
+/// Rule 9: what a version makes of a token.
+pub(crate) fn normalized(version: u32, token: &str) -> String {
+    let length = token.len();
+    let is_word = token.chars().all(|c| c.is_ascii_lowercase());
+    let ends_in = |endings: &[&str]| endings.iter().any(|ending| token.ends_with(ending));
+    if version < 2 || !is_word || length < 4 || !token.ends_with('s') {
+        return token.to_owned();
+    }
+    if length >= 5 && ends_in(&["ies"]) && !ends_in(&["aies", "eies"]) {
+        return token[..length - 3].to_owned() + "y";
+    }
+    if length >= 5 && ends_in(&["xes", "shes", "sses"]) {
+        return token[..length - 2].to_owned();
+    }
+    if ends_in(&["ss", "us", "is"]) {
+        return token.to_owned();
+    }
+    token[..length - 1].to_owned()
 }
 
 fn category_is_of(c: char, group: GeneralCategoryGroup) -> bool {

@@ -9,12 +9,14 @@
 //! groups/<group>/cordons/<leaf>            Cordon             by a person, stays or under a lease
 //! groups/<group>/moves/<p0007>             MoveRequest        by a person, until the coordinator has decided
 //! groups/<group>/standing                  GroupStanding      by a person, stays or under a lease
+//! groups/<group>/build                     GroupBuild         by a person, stays
 //! suspects/<fingerprint>/<p0007>/<group>/<leaf>/<time>  none  by a root, under a lease that nobody keeps alive
 //! digests/<p0007>/<group>                  PartitionDigests   by the serving leaf, stays
 //! ```
 //!
 //! The bytes are drawn in `docs/formats/registry.md`. Nothing here does IO.
 
+mod builds;
 mod codec;
 mod digests;
 mod key;
@@ -24,6 +26,7 @@ mod record;
 mod suspicion;
 mod values;
 
+pub use builds::{BuildRef, GroupBuild};
 pub use digests::{DIGEST_POINTS_MAX, DigestPoint, PartitionDigests};
 pub use key::{Key, prefix};
 pub use markings::{Cordon, CordonKind, GroupStanding, GroupState, MoveRequest, Note};

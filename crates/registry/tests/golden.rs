@@ -6,10 +6,10 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use nautilus_registry::layout::{
-    Assignment, CoordinatorName, Cordon, CordonKind, DIGEST_POINTS_MAX, Decision, DigestPoint,
-    GroupName, GroupStanding, GroupState, Holder, Key, Leader, LeafName, LeafRegistration,
-    MoveRequest, Note, PartitionDigests, REFUSED_MOVES_MAX, Record, RefusedMove, Replica,
-    ReplicaState, UNASSIGNED_MAX, WHY_BYTES_MAX,
+    Assignment, BuildRef, CoordinatorName, Cordon, CordonKind, DIGEST_POINTS_MAX, Decision,
+    DigestPoint, GroupBuild, GroupName, GroupStanding, GroupState, Holder, Key, Leader, LeafName,
+    LeafRegistration, MoveRequest, Note, PartitionDigests, REFUSED_MOVES_MAX, Record, RefusedMove,
+    Replica, ReplicaState, UNASSIGNED_MAX, WHY_BYTES_MAX,
 };
 use nautilus_registry::{Entry, RegistryError, Revision, VALUE_BYTES_MAX};
 use nautilus_types::{Class, Epoch, Offset, PartitionId};
@@ -33,6 +33,9 @@ const DIGESTS: &[u8] =
     b"\x08\x07\x12\x01a\x1a\x06leaf-1\x22\x29\x08\x80\x20\x12\x10documents-digest\
     \x1a\x10-postings-digest\x20\x02";
 const STANDING: &[u8] = b"\x08\x02\x12\x02me\x1a\x06deploy\x20\xe8\x07";
+
+const BUILD: &[u8] =
+    b"\x0a\x0a\x0a\x06b-2026\x10\x02\x12\x02\x10\x01\x1a\x02me\x22\x06deploy\x28\xe8\x07";
 
 fn leaf(name: &str) -> LeafName {
     LeafName::new(name).expect("valid")
@@ -101,6 +104,15 @@ fn move_request() -> MoveRequest {
     MoveRequest { partition, to, epoch: Some(Epoch(5)), note: note("heat") }
 }
 
+fn build() -> GroupBuild {
+    GroupBuild {
+        build: BuildRef { name: Some("b-2026".to_owned()), analyzer_version: 2 },
+        previous: Some(BuildRef::of_log()),
+        note: note("deploy"),
+        placed_unix_ms: 1_000,
+    }
+}
+
 fn standing() -> GroupStanding {
     GroupStanding { state: GroupState::Drained, note: note("deploy"), placed_unix_ms: 1_000 }
 }
@@ -160,6 +172,7 @@ fn every_value_keeps_its_bytes() {
     let anywhere = MoveRequest { to: None, epoch: None, note: note(""), ..move_request() };
     check(&anywhere, anywhere.encode(), MoveRequest::decode, MOVE_ANYWHERE);
     check(&standing(), standing().encode(), GroupStanding::decode, STANDING);
+    check(&build(), build().encode(), GroupBuild::decode, BUILD);
     check(&digests(), digests().encode(), PartitionDigests::decode, DIGESTS);
     // Nothing held back and nothing unassigned is no bytes at all.
     assert_eq!(Decision::default().encode().expect("encodes"), "");
@@ -217,6 +230,18 @@ fn what_people_write_is_one_line_with_a_name() {
             Cordon { note: note.clone(), ..cordon() }.encode(),
             MoveRequest { note: note.clone(), ..move_request() }.encode(),
             GroupStanding { note: note.clone(), ..standing() }.encode(),
+            GroupBuild { note: note.clone(), ..build() }.encode(),
+        ] {
+            assert_eq!(outcome.expect_err("refused").class(), Class::Invalid);
+        }
+    }
+    for (name, analyzer_version) in
+        [(Some(""), 1), (Some("a b"), 1), (Some(long.as_str()), 1), (None, 0)]
+    {
+        let wrong = BuildRef { name: name.map(str::to_owned), analyzer_version };
+        for outcome in [
+            GroupBuild { build: wrong.clone(), ..build() }.encode(),
+            GroupBuild { previous: Some(wrong), ..build() }.encode(),
         ] {
             assert_eq!(outcome.expect_err("refused").class(), Class::Invalid);
         }
@@ -329,6 +354,7 @@ fn entries_read_as_what_they_say() {
         (Record::Cordon(group.clone(), cordon()), CORDON),
         (Record::Move(group.clone(), move_request()), MOVE),
         (Record::Standing(group.clone(), standing()), STANDING),
+        (Record::Build(group.clone(), build()), BUILD),
     ] {
         assert_eq!(record.encode().expect("encodes"), bytes);
         let read = Record::read(&entry(record.key().to_string(), bytes)).expect("reads");

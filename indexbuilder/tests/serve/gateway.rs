@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nautilus_annotate::{Annotator, BUILT_IN};
 use nautilus_catalog::{Catalog, Right, SqliteCatalog, UserId};
 use nautilus_identity::{DevelopmentIssuer, TokenKey};
-use nautilus_indexbuilder::{IndexBuilder, Parts, RawConfig};
+use nautilus_indexbuilder::{IndexBuilder, Parts, RawAnnotators, RawConfig};
 use nautilus_mutation_log::{EmbeddedConfig, EmbeddedLog, MutationLog, Record};
 use nautilus_proto::admin::v1::catalog_service_client::CatalogServiceClient;
 use nautilus_proto::ingest::v1::ingest_service_client::IngestServiceClient;
@@ -84,12 +85,17 @@ impl World {
         catalog: Arc<dyn Catalog>,
         log: Arc<dyn MutationLog>,
     ) -> Gateway {
-        self.start_with(catalog, log, None).await
+        self.start_with(catalog, log, None, Vec::new()).await
     }
 
     /// A gateway that follows the replicas through `root`.
     pub(crate) async fn start_below(&self, root: Channel) -> Gateway {
-        self.start_with(self.catalog.clone(), self.log.clone(), Some(root)).await
+        self.start_with(self.catalog.clone(), self.log.clone(), Some(root), Vec::new()).await
+    }
+
+    /// A gateway with all built-in annotators and these.
+    pub(crate) async fn start_annotating(&self, own: Vec<Arc<dyn Annotator>>) -> Gateway {
+        self.start_with(self.catalog.clone(), self.log.clone(), None, own).await
     }
 
     async fn start_with(
@@ -97,11 +103,18 @@ impl World {
         catalog: Arc<dyn Catalog>,
         log: Arc<dyn MutationLog>,
         root: Option<Channel>,
+        annotators: Vec<Arc<dyn Annotator>>,
     ) -> Gateway {
+        let built_in = if annotators.is_empty() { &[][..] } else { &BUILT_IN[..] };
         let config = RawConfig {
             in_flight_bytes_max: ByteSize(4 * 1024 * 1024),
             deletion_interval: HumanDuration(Duration::from_millis(20)),
             lag_records_max: 100,
+            annotators: RawAnnotators {
+                run: built_in.iter().map(|name| (*name).to_owned()).collect(),
+                time_max: HumanDuration(Duration::from_secs(5)),
+                ..RawAnnotators::default()
+            },
             ..RawConfig::default()
         };
         let index_builder = IndexBuilder::build(
@@ -112,9 +125,11 @@ impl World {
                 authenticator: Arc::new(self.issuer.authenticator()),
                 token_key: Arc::clone(&self.token_key),
                 roots: root.into_iter().collect(),
+                annotators,
             },
             Clock::system(),
         );
+        let index_builder = index_builder.expect("names of annotators");
         let server = GrpcServer::new("test", ServerSettings::default(), Clock::system());
         let server = index_builder.mount(server);
         let bound = server.bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("bound");

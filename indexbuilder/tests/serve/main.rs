@@ -1,6 +1,7 @@
 //! The gateway with a real log and a real catalog, over real gRPC.
 
 mod accounts;
+mod annotators;
 mod deletions;
 mod gate;
 mod gateway;

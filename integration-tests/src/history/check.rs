@@ -21,6 +21,8 @@ const SCORE_TOLERANCE: f64 = 1e-9;
 struct Question<'a> {
     answer: &'a Answer,
     node: Node,
+    /// Of the build that answered.
+    analyzer: u32,
     /// By partition, in the order of the request.
     scopes: BTreeMap<PartitionId, Scope>,
     expected: Expected,
@@ -132,7 +134,14 @@ fn question<'a>(
             return Err(format!("its token asks for {least}, it shows {}", label.next_offset));
         }
     }
-    Ok(Question { answer, node, scopes, expected: Expected::default() })
+    let builds: BTreeSet<&str> = answer.labels.iter().map(|it| it.build.as_str()).collect();
+    if builds.len() > 1 {
+        return Err(format!("it is of several builds: {builds:?}"));
+    }
+    let build = builds.first().copied().unwrap_or_default();
+    let analyzer =
+        log.analyzer_of(build).ok_or_else(|| format!("nothing is known of build {build}"))?;
+    Ok(Question { answer, node, analyzer, scopes, expected: Expected::default() })
 }
 
 /// Applies a partition's records in their order, and stops at every label for the questions that have it.
@@ -142,14 +151,29 @@ fn replay(
     questions: &mut [Question<'_>],
     mut look: impl FnMut(&ReferenceEngine, &Scope, &mut Question<'_>),
 ) {
+    let analyzers: BTreeSet<u32> = questions.iter().map(|question| question.analyzer).collect();
+    for analyzer in analyzers {
+        replay_by(analyzer, log, partition, questions, &mut look);
+    }
+}
+
+/// The same for the questions that were answered by one analyzer.
+fn replay_by(
+    analyzer: u32,
+    log: &LogCopy,
+    partition: PartitionId,
+    questions: &mut [Question<'_>],
+    look: &mut impl FnMut(&ReferenceEngine, &Scope, &mut Question<'_>),
+) {
     let mut stops: BTreeMap<Offset, Vec<usize>> = BTreeMap::new();
-    for (number, question) in questions.iter().enumerate() {
+    let its = |(_, question): &(usize, &Question<'_>)| question.analyzer == analyzer;
+    for (number, question) in questions.iter().enumerate().filter(its) {
         let labels = question.answer.labels.iter();
         for label in labels.filter(|label| label.partition == partition) {
             stops.entry(label.next_offset).or_default().push(number);
         }
     }
-    let mut engine = ReferenceEngine::new();
+    let mut engine = ReferenceEngine::with_analyzer(analyzer);
     let mut entries = log.entries(partition).iter().peekable();
     for (stop, numbers) in stops {
         while let Some(entry) = entries.next_if(|entry| entry.offset < stop) {

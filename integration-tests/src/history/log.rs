@@ -44,6 +44,8 @@ pub struct LogCopy {
     partitions: BTreeMap<PartitionId, Vec<Entry>>,
     next: BTreeMap<PartitionId, Offset>,
     count: u32,
+    /// Analyzer versions of builds, by name.
+    builds: BTreeMap<String, u32>,
 }
 
 impl LogCopy {
@@ -51,6 +53,17 @@ impl LogCopy {
     #[must_use]
     pub fn new(partitions: u32) -> Self {
         Self { count: partitions, ..Self::default() }
+    }
+
+    /// Answers of this build are made by this analyzer.
+    pub fn note_build(&mut self, name: &str, analyzer_version: u32) {
+        self.builds.insert(name.to_owned(), analyzer_version);
+    }
+
+    /// The analyzer version of a build; that of what is fed from the log alone is 1.
+    #[must_use]
+    pub fn analyzer_of(&self, build: &str) -> Option<u32> {
+        if build.is_empty() { Some(1) } else { self.builds.get(build).copied() }
     }
 
     /// Which partition a namespace belongs to.

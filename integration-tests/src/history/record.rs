@@ -17,6 +17,8 @@ pub struct Label {
     pub epoch: u64,
     /// The leaf.
     pub leaf: String,
+    /// The build its files descend from; empty = fed from the log alone.
+    pub build: String,
 }
 
 /// A hit as it was shown.
@@ -89,6 +91,7 @@ impl Answer {
             next_offset: Offset(one.next_offset),
             epoch: one.epoch,
             leaf: one.leaf.clone(),
+            build: one.build.clone(),
         };
         let hit = |hit: nautilus_proto::search::v1::Hit| ShownHit {
             namespace: hit.namespace,

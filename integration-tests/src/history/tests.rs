@@ -69,7 +69,8 @@ fn history() -> LogCopy {
 
 fn label(log: &LogCopy, namespace: &str, next_offset: u64, leaf: &str) -> Label {
     let partition = log.partition_of(&name(namespace));
-    Label { partition, next_offset: Offset(next_offset), epoch: 1, leaf: leaf.to_owned() }
+    let (leaf, build) = (leaf.to_owned(), String::new());
+    Label { partition, next_offset: Offset(next_offset), epoch: 1, leaf, build }
 }
 
 /// The answer of a cluster that does it right, at these offsets.
@@ -77,7 +78,17 @@ fn answer(log: &LogCopy, query: &str, labels: &[(&str, u64)]) -> Answer {
     let limits = QueryLimits::default();
     let node = parse(query, MatchMode::All, &limits, &nautilus_analysis::Analyzer::new());
     let node = node.expect("a query");
-    let mut engine = ReferenceEngine::new();
+    answer_by(&mut ReferenceEngine::new(), log, &node, query, labels)
+}
+
+/// The same by an engine that has applied nothing yet.
+fn answer_by(
+    engine: &mut ReferenceEngine,
+    log: &LogCopy,
+    node: &nautilus_query::Node,
+    query: &str,
+    labels: &[(&str, u64)],
+) -> Answer {
     let mut records: Vec<&Entry> = Vec::new();
     for (namespace, next) in labels {
         let entries = log.entries(log.partition_of(&name(namespace))).iter();
@@ -88,8 +99,8 @@ fn answer(log: &LogCopy, query: &str, labels: &[(&str, u64)]) -> Answer {
         engine.apply(Offset(at as u64), &entry.mutation);
     }
     let scope: Vec<_> = labels.iter().map(|(it, _)| (name(it), Incarnation(1))).collect();
-    let hits = engine.search(&scope, &node, Answer::PAGE_SIZE);
-    let statistics = engine.statistics(&scope, &node);
+    let hits = engine.search(&scope, node, Answer::PAGE_SIZE);
+    let statistics = engine.statistics(&scope, node);
     let version = |hit: &nautilus_reference_engine::Hit| {
         engine.get(&hit.namespace, Incarnation(1), &hit.id).and_then(|stored| stored.version)
     };
@@ -128,6 +139,34 @@ fn found(log: &LogCopy, answer: &Answer) -> String {
     let verdict = check_answers(log, &[answer]);
     assert_eq!(verdict.checked, 1);
     verdict.smallest().map(ToString::to_string).unwrap_or_default()
+}
+
+/// As [`answer`], of a build with analyzer 2.
+fn answer_of_build(log: &LogCopy, query: &str, labels: &[(&str, u64)]) -> Answer {
+    let analyzer = nautilus_analysis::Analyzer::new();
+    let node = parse(query, MatchMode::All, &QueryLimits::default(), &analyzer).expect("a query");
+    let mut answer = answer_by(&mut ReferenceEngine::with_analyzer(2), log, &node, query, labels);
+    for label in &mut answer.labels {
+        label.build = "stems".to_owned();
+    }
+    answer
+}
+
+#[test]
+fn answers_are_held_against_the_analyzer_of_their_build() {
+    let mut log = history();
+    let labels = [(NAMESPACES[0], 2), (NAMESPACES[1], 2)];
+    let of_build = answer_of_build(&log, "foxes", &labels);
+    assert!(!of_build.hits.is_empty() && answer(&log, "foxes", &labels).hits.is_empty());
+    assert!(found(&log, &of_build).contains("nothing is known of build stems"));
+    log.note_build("stems", 2);
+    assert_eq!(found(&log, &of_build), "");
+    let mut mislabelled = of_build.clone();
+    mislabelled.labels.iter_mut().for_each(|label| label.build.clear());
+    assert_ne!(found(&log, &mislabelled), "");
+    let mut mixed = of_build;
+    mixed.labels[0].build.clear();
+    assert!(found(&log, &mixed).contains("several builds"));
 }
 
 /// What is said of an answer about foxes at the given offset after it was changed.

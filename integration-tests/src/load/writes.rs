@@ -110,10 +110,18 @@ pub fn mark(document: u64, version: u64) -> String {
     format!("mark{document}v{version}")
 }
 
-/// A word whose frequency falls with its rank about as in prose (Zipf with exponent near 1).
+/// A word whose frequency falls with its rank about as in prose (Zipf with exponent near 1), or now and then one whose
+/// forms an analyzer may take for one word.
 pub(super) fn word(rng: &mut Rng) -> String {
+    if rng.below(FORMS_ONE_OF) == 0 {
+        return FORMS[rng.index(FORMS.len())].to_owned();
+    }
     format!("w{:.0}", VOCABULARY.powf(rng.fraction()))
 }
+
+/// One word in so many is one of [`FORMS`]: about three in a text, and every fiftieth search.
+const FORMS_ONE_OF: u64 = 50;
+const FORMS: [&str; 6] = ["tide", "tides", "query", "queries", "box", "boxes"];
 
 fn keep(
     connection: &Connection,

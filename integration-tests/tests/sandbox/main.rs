@@ -1,5 +1,7 @@
 //! Two replica groups in this process, with real gRPC between all roles, through the public API.
 
+mod annotations;
+mod builds;
 mod damage;
 mod errors;
 mod faults;

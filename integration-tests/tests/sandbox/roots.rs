@@ -63,9 +63,11 @@ impl Beside {
             authenticator: Arc::new(ports.issuer.authenticator()),
             token_key: Arc::clone(&ports.token_key),
             roots: vec![channel],
+            annotators: Vec::new(),
         };
         let config = nautilus_indexbuilder::RawConfig::default().validate().expect("valid");
-        let builder = Arc::new(IndexBuilder::build(config, parts, clock.clone()));
+        let builder =
+            Arc::new(IndexBuilder::build(config, parts, clock.clone()).expect("no annotators"));
         let server = GrpcServer::new("beside", ServerSettings::default(), clock);
         let server = builder.mount(server.service(merger.search_service()));
         let server = server.bind(LOCAL).await.expect("bound");

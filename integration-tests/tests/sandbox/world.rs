@@ -9,6 +9,7 @@ use nautilus_catalog::UserId;
 use nautilus_cli::cluster::{Cluster, DataDir, Ports, Settings};
 use nautilus_mutation_log::MutationLog;
 use nautilus_proto::admin::v1::catalog_service_client::CatalogServiceClient;
+use nautilus_proto::admin::v1::cluster_service_client::ClusterServiceClient;
 use nautilus_proto::admin::v1::{CreateNamespaceRequest, DeleteNamespaceRequest};
 use nautilus_proto::ingest::v1::ingest_service_client::IngestServiceClient;
 use nautilus_proto::ingest::v1::{
@@ -138,6 +139,10 @@ impl Client {
 
     pub(crate) fn writes(&self) -> IngestServiceClient<Channel> {
         IngestServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn cluster(&self) -> ClusterServiceClient<Channel> {
+        ClusterServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn accounts(&self) -> CatalogServiceClient<Channel> {

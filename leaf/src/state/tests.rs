@@ -293,6 +293,14 @@ fn what_is_announced_and_answered() {
 }
 
 #[test]
+fn being_told_of_another_build() {
+    let anew = || closing(Next::Recover, Folder::Remove);
+    let failed = closing(Next::Restart, Folder::Keep);
+    let row = [None, anew(), anew(), anew(), anew(), None, None, None, None, failed, None];
+    table(Event::OtherBuild, start(), row);
+}
+
+#[test]
 fn being_refuted() {
     let exchange = closing(Next::Restart, Folder::Exchange);
     let row = [None, None, None, None, exchange, None, None, None, None, None, None];

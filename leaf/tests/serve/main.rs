@@ -1,6 +1,7 @@
 //! A leaf with a real log, registry and repository and the real engine, over real gRPC.
 
 mod answers;
+mod builds;
 mod digests;
 mod disk;
 mod failures;

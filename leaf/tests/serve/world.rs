@@ -329,6 +329,7 @@ impl World {
             namespace: Some(namespace_ref(name, LIFE)),
             after_document_id: after.into(),
             limit,
+            with_failures: false,
         }
     }
 }

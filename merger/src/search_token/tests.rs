@@ -31,6 +31,7 @@ fn progress(namespaces: usize, partitions: u32, terms: usize) -> Progress {
         total_hits: 99,
         is_relaxed: true,
         offsets: (0..partitions).map(|p| (PartitionId(p), Offset(9_000_000))).collect(),
+        build: Some("b-2026".to_owned()),
         namespaces: NamespaceSet::of(&scope(namespaces)),
     }
 }

@@ -1,18 +1,22 @@
 //! The values behind the golden files: every field set, to something other than its default.
 
+use std::collections::BTreeMap;
+
 use nautilus_proto::common::v1::{
-    AttributeValue, DocumentMetadata, NamespaceRef, attribute_value::Value,
+    Annotation, AnnotationFailure, AttributeValue, DocumentMetadata, NamespaceRef,
+    attribute_value::Value,
 };
 use nautilus_proto::log::v1::{
     Activity, Condition, Delete, DeleteNamespace, MutationRecord, Patch, Skip, Upsert,
     condition::Condition as Holds, mutation_record::Operation,
 };
-use nautilus_proto::snapshot::v1::{Manifest, SlotRange, SnapshotFile};
+use nautilus_proto::snapshot::v1::{Manifest, SlotRange, SnapshotFile, Upload};
 
 /// Every operation of the log with the name of its file.
 pub(crate) fn records() -> Vec<(&'static str, MutationRecord)> {
     vec![
         ("upsert", record(Operation::Upsert(upsert()))),
+        ("annotated_upsert", record(Operation::Upsert(annotated_upsert()))),
         ("patch", record(Operation::Patch(patch()))),
         ("delete", record(Operation::Delete(delete()))),
         ("delete_namespace", record(Operation::DeleteNamespace(DeleteNamespace {}))),
@@ -50,10 +54,26 @@ pub(crate) fn manifest() -> Manifest {
                 name: "000012.sst".to_owned(),
                 size_bytes: 4096,
                 sha256: vec![0x33; 32],
+                stored_in: 0,
             },
-            SnapshotFile { name: "CURRENT".to_owned(), size_bytes: 16, sha256: vec![0x44; 32] },
+            SnapshotFile {
+                name: "CURRENT".to_owned(),
+                size_bytes: 16,
+                sha256: vec![0x44; 32],
+                stored_in: 0,
+            },
         ],
+        uploads: Vec::new(),
     }
+}
+
+/// A manifest whose first file lies with an earlier upload.
+pub(crate) fn manifest_with_uploads() -> Manifest {
+    let mut manifest = manifest();
+    (manifest.manifest_version, manifest.min_reader_version) = (2, 2);
+    manifest.files[0].stored_in = 1;
+    manifest.uploads = vec![Upload { snapshot: "earlier".to_owned(), upload_id: vec![0x55; 16] }];
+    manifest
 }
 
 fn record(operation: Operation) -> MutationRecord {
@@ -117,6 +137,27 @@ fn skip() -> Skip {
     Skip { skipped_offset: 4_294_967_296, reason: "killed its applier twice".to_owned() }
 }
 
+/// As written by a gateway that runs annotators.
+fn annotated_upsert() -> Upsert {
+    let text = |text: &str| AttributeValue { value: Some(Value::Text(text.to_owned())) };
+    let failure =
+        AnnotationFailure { reason: "TIME_LIMIT".to_owned(), detail: "took too long".to_owned() };
+    let annotations = [
+        ("dates", Annotation { version: 2, values: BTreeMap::new(), failure: Some(failure) }),
+        (
+            "language",
+            Annotation {
+                version: 1,
+                values: [("code".to_owned(), text("nob"))].into(),
+                failure: None,
+            },
+        ),
+    ];
+    let annotations = annotations.map(|(name, one)| (name.to_owned(), one)).into();
+    let metadata = DocumentMetadata { annotations, ..metadata() };
+    Upsert { metadata: Some(metadata), ..upsert() }
+}
+
 fn metadata() -> DocumentMetadata {
     let attributes = [
         ("colour", Value::Text("blå".to_owned())),
@@ -133,5 +174,6 @@ fn metadata() -> DocumentMetadata {
         size_bytes: 8_589_934_592,
         media_type: "text/markdown".to_owned(),
         attributes: attributes.collect(),
+        ..DocumentMetadata::default()
     }
 }

@@ -11,7 +11,9 @@ use tonic::Status;
 use super::{Answered, Ask, Dispatcher, Sent};
 use crate::call::{CallError, Timed};
 use crate::choice::{Prospect, Reason, choose};
-use crate::failure::{Failure, PARTITION_NOT_SERVED, PARTITION_UNASSIGNED, ROUTING_UNKNOWN};
+use crate::failure::{
+    BUILD_NOT_SERVED, Failure, PARTITION_NOT_SERVED, PARTITION_UNASSIGNED, ROUTING_UNKNOWN,
+};
 use crate::hedge::{Second, is_eligible};
 use crate::metrics::{HedgeResult, RetryResult};
 use crate::router::Routed;
@@ -190,12 +192,22 @@ impl<'a> Asking<'a> {
         let table = &self.dispatcher.router.routes().table;
         let reason = if table.revision.is_none() {
             ROUTING_UNKNOWN
+        } else if self.is_only_of_other_builds() {
+            BUILD_NOT_SERVED
         } else if table.assigned.contains(&self.ask.part.partition) {
             PARTITION_NOT_SERVED
         } else {
             PARTITION_UNASSIGNED
         };
         Failure::new(Class::Unavailable, reason)
+    }
+
+    /// Whether there are replicas, and none of the build asked for.
+    fn is_only_of_other_builds(&self) -> bool {
+        let any = Ask { build: None, ..self.ask };
+        self.ask.build.is_some()
+            && self.dispatcher.routable(&self.ask).is_empty()
+            && !self.dispatcher.routable(&any).is_empty()
     }
 
     /// The leaf was lost while it had the request.

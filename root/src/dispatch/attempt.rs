@@ -10,7 +10,9 @@ use tracing::Instrument as _;
 use super::{Ask, Dispatcher, Sent};
 use crate::answer::{AnswerProblem, Labelled};
 use crate::call::{CallError, Timed};
-use crate::failure::{ANSWER_INVALID, ANSWER_LEASE_UNCERTAIN, ANSWER_STALE_EPOCH, Failure};
+use crate::failure::{
+    ANSWER_INVALID, ANSWER_LEASE_UNCERTAIN, ANSWER_OF_OTHER_BUILD, ANSWER_STALE_EPOCH, Failure,
+};
 use crate::leaf_state::End;
 use crate::router::{Leaf, Routed};
 use crate::work::WorkGuard;
@@ -35,7 +37,7 @@ impl Dispatcher {
         let at = &routed.replica.at;
         let span = tracing::info_span!("ask_leaf", partition = ask.part.partition.0, group = %at.group, leaf = %at.leaf);
         let result = match send(routed.leaf.client.clone()).instrument(span).await {
-            Ok(timed) => self.accepted(&routed, timed, check),
+            Ok(timed) => self.accepted(&ask, &routed, timed, check),
             Err(error) => Err(error),
         };
         under_way.end = match &result {
@@ -49,6 +51,7 @@ impl Dispatcher {
     /// The answer, if it is one and its leaf may still give it.
     fn accepted<T: Labelled>(
         &self,
+        ask: &Ask<'_>,
         routed: &Routed,
         mut timed: Timed<T>,
         check: impl Fn(&T) -> Result<(), AnswerProblem>,
@@ -61,6 +64,11 @@ impl Dispatcher {
             return Err(CallError::Failed(Failure::new(Class::Bug, ANSWER_INVALID)));
         }
         if let Some(label) = timed.answer.label_mut() {
+            // It may have been exchanged since it was announced.
+            if ask.build.is_some_and(|build| build != label.build) {
+                let failure = Failure::new(Class::Unavailable, ANSWER_OF_OTHER_BUILD);
+                return Err(CallError::Failed(failure));
+            }
             self.fence(routed, label).map_err(CallError::Failed)?;
             routed.leaf.state.showed(partition, label.next_offset);
         }

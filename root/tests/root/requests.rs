@@ -235,6 +235,7 @@ async fn a_list_is_one_partitions_and_its_failure_the_answer() {
         limit: 2,
         latest: true,
         min_offsets: Vec::new(),
+        with_failures: false,
     };
     let listed = cluster.client().list(request(&name(0, 0), "d1")).await.expect("answered");
     let listed = listed.into_inner();

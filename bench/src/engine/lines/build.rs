@@ -15,19 +15,21 @@ use crate::measure::Samples;
 /// Documents between two searches of a live feed.
 const SEARCHED_EVERY: usize = 100;
 
-/// Bulk: everything, then on disk. Live: ours with a search after each hundred documents, which finds what came before;
-/// the peer's is its bulk rate.
+/// Bulk: everything, then on disk, packed. Applied: the same as records of the log. Live: that with a search after each
+/// hundred documents, which finds what came before; the peer's is its bulk rate.
 pub(crate) fn build(dir: &Path, corpus: &Corpus, rounds: usize) -> Result<Vec<Line>> {
     let texts: Vec<String> =
         (0..corpus.len()).map(|id| corpus.text(&corpus.document(id))).collect();
-    let (mut bulk, mut live) = (Samples::default(), Samples::default());
+    let (mut bulk, mut applied) = (Samples::default(), Samples::default());
+    let mut live = Samples::default();
     let mut peers = [(Layout::Filter, Samples::default()), (Layout::Terms, Samples::default())];
     let per_second = |cpu: f64| texts.len() as f64 / cpu;
     for _ in 0..rounds {
-        bulk.push(per_second(ours_cpu(dir, corpus, &texts, false)?));
+        bulk.push(per_second(bulk_cpu(dir, corpus, &texts)?));
         for (layout, samples) in &mut peers {
             samples.push(per_second(peer_cpu(dir, corpus, &texts, *layout)?));
         }
+        applied.push(per_second(ours_cpu(dir, corpus, &texts, false)?));
         live.push(per_second(ours_cpu(dir, corpus, &texts, true)?));
     }
     let line = |name: &str, ours: &Samples, peer: &Samples, target| {
@@ -37,8 +39,19 @@ pub(crate) fn build(dir: &Path, corpus: &Corpus, rounds: usize) -> Result<Vec<Li
     Ok(vec![
         line("build/bulk/vs-filter", &bulk, filter, Target::RatioAtLeast(1.0)),
         line("build/bulk/vs-terms", &bulk, terms, Target::None),
+        line("build/bulk/vs-own-apply", &bulk, &applied, Target::RatioAtLeast(3.0)),
         line("build/live-feed/vs-filter", &live, filter, Target::RatioAtLeast(0.5)),
     ])
+}
+
+fn bulk_cpu(dir: &Path, corpus: &Corpus, texts: &[String]) -> Result<f64> {
+    let dir = dir.join("bulk");
+    let (cpu, _) = whole_cpu(|| {
+        let documents = (0..).zip(texts).map(|(id, text)| (corpus.owner(id), id, text.clone()));
+        ours::build(&dir, documents)
+    })?;
+    std::fs::remove_dir_all(dir)?;
+    Ok(cpu)
 }
 
 fn ours_cpu(dir: &Path, corpus: &Corpus, texts: &[String], is_live: bool) -> Result<f64> {

@@ -29,20 +29,20 @@ const TRY_AGAIN: Duration = Duration::from_millis(25);
 
 /// A search that both are asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Question {
+pub(in crate::commands) struct Question {
     namespace: String,
     word: String,
 }
 
 /// What came of all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(in crate::commands) struct Verdict {
     /// Answered alike.
-    pub(super) equal: u64,
+    pub(in crate::commands) equal: u64,
     /// Never both at the same offsets, nor alike.
-    pub(super) undecided: u64,
+    pub(in crate::commands) undecided: u64,
     /// Answered differently at the same offsets: each in a line.
-    pub(super) different: Vec<String>,
+    pub(in crate::commands) different: Vec<String>,
 }
 
 /// What must be equal.
@@ -61,7 +61,7 @@ struct Answer {
 }
 
 /// Words out of documents that the user of `--as` may read, spread over namespaces.
-pub(super) async fn questions(global: &Global) -> anyhow::Result<Vec<Question>> {
+pub(in crate::commands) async fn questions(global: &Global) -> anyhow::Result<Vec<Question>> {
     let client = Client::connect(global).await?;
     let message = ListNamespacesRequest { page_size: NAMESPACES_LISTED, page_token: String::new() };
     let request = client.request(message, Caller::User)?;
@@ -107,7 +107,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// Asks both groups everything.
-pub(super) async fn compare(
+pub(in crate::commands) async fn compare(
     global: &Global,
     group: &GroupName,
     other: &GroupName,

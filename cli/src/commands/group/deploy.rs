@@ -183,7 +183,8 @@ async fn hand_over(
     Ok(verdict)
 }
 
-fn judge(verdict: &Verdict) -> anyhow::Result<()> {
+/// Whether it speaks for handing over.
+pub(in crate::commands) fn judge(verdict: &Verdict) -> anyhow::Result<()> {
     if !verdict.different.is_empty() {
         let shown = verdict.different.iter().take(SHOWN_MAX).map(|it| format!("\n  {it}"));
         let message = format!(

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nautilus_coordinator::operate::Change;
 use nautilus_registry::layout::{GroupName, GroupState, LeafName, Note};
-use nautilus_types::Class;
+use nautilus_types::{Class, PartitionId};
 
 use super::unserved;
 use crate::cli::Global;
@@ -20,7 +20,7 @@ use crate::placement::{LOOK_AGAIN, Placement, listed};
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// One group that something is done with.
-pub(super) struct Steps<'a> {
+pub(in crate::commands) struct Steps<'a> {
     placement: &'a Placement,
     group: &'a GroupName,
     began: Instant,
@@ -29,18 +29,22 @@ pub(super) struct Steps<'a> {
 
 impl<'a> Steps<'a> {
     /// All of them together may take so long.
-    pub(super) fn new(placement: &'a Placement, group: &'a GroupName, wait: Duration) -> Self {
+    pub(in crate::commands) fn new(
+        placement: &'a Placement,
+        group: &'a GroupName,
+        wait: Duration,
+    ) -> Self {
         let began = placement.clock.now();
         Self { placement, group, began, until: began + wait }
     }
 
     /// Since the first.
-    pub(super) fn took(&self) -> Duration {
+    pub(in crate::commands) fn took(&self) -> Duration {
         self.placement.clock.now().saturating_duration_since(self.began)
     }
 
     /// Tells what happens.
-    pub(super) fn say(&self, what: &str) {
+    pub(in crate::commands) fn say(&self, what: &str) {
         output::complain(&format!("{:>8}  {what}", format::took(self.took())));
     }
 
@@ -55,7 +59,11 @@ impl<'a> Steps<'a> {
     }
 
     /// Says what the group is for roots, until somebody says otherwise.
-    pub(super) async fn set_standing(&self, state: GroupState, note: Note) -> anyhow::Result<()> {
+    pub(in crate::commands) async fn set_standing(
+        &self,
+        state: GroupState,
+        note: Note,
+    ) -> anyhow::Result<()> {
         let placed_unix_ms = self.placement.clock.unix_ms();
         let change = Change::Standing { state, note, placed_unix_ms, ttl: None };
         self.placement.apply(self.group, &change).await?;
@@ -63,7 +71,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Until roots send it no searches.
-    pub(super) async fn until_quiet(&self, global: &Global) -> anyhow::Result<()> {
+    pub(in crate::commands) async fn until_quiet(&self, global: &Global) -> anyhow::Result<()> {
         loop {
             let groups =
                 status::fetch(global).await.map(|status| status.groups).unwrap_or_default();
@@ -78,14 +86,14 @@ impl<'a> Steps<'a> {
     }
 
     /// The leaves that are there, with the number of their start.
-    pub(super) async fn starts(&self) -> anyhow::Result<BTreeMap<LeafName, u64>> {
+    pub(in crate::commands) async fn starts(&self) -> anyhow::Result<BTreeMap<LeafName, u64>> {
         let group = self.placement.group(self.group).await?;
         let leaves = group.observed().leaves.values();
         Ok(leaves.map(|leaf| (leaf.leaf.clone(), leaf.start)).collect())
     }
 
     /// Until each of these leaves has started again.
-    pub(super) async fn until_restarted(
+    pub(in crate::commands) async fn until_restarted(
         &self,
         before: &BTreeMap<LeafName, u64>,
     ) -> anyhow::Result<()> {
@@ -103,7 +111,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Until it serves every partition.
-    pub(super) async fn until_complete(&self) -> anyhow::Result<()> {
+    pub(in crate::commands) async fn until_complete(&self) -> anyhow::Result<()> {
         let mut said = String::new();
         loop {
             let missing = unserved(self.placement, &self.placement.group(self.group).await?);
@@ -119,8 +127,34 @@ impl<'a> Steps<'a> {
         }
     }
 
+    /// Until every partition is served of the build that the group is to serve.
+    pub(in crate::commands) async fn until_of_build(&self) -> anyhow::Result<()> {
+        let mut said = String::new();
+        loop {
+            let group = self.placement.group(self.group).await?;
+            let served = group.served_of_build();
+            let all = (0..self.placement.partitions()).map(PartitionId);
+            let missing: Vec<PartitionId> = all.filter(|it| !served.contains(it)).collect();
+            if missing.is_empty() {
+                return Ok(());
+            }
+            let now = format!("waiting for partition {}", listed(&missing));
+            if now != said {
+                self.say(&now);
+                said = now;
+            }
+            let what = || {
+                let partitions = listed(&missing);
+                format!(
+                    "partition {partitions} is not served of the build; `nautilus status` says why"
+                )
+            };
+            self.pause(what).await?;
+        }
+    }
+
     /// Until its replicas have applied what is in the log now.
-    pub(super) async fn until_caught_up(&self, global: &Global) -> anyhow::Result<()> {
+    pub(in crate::commands) async fn until_caught_up(&self, global: &Global) -> anyhow::Result<()> {
         let mut ends: BTreeMap<u32, u64> = BTreeMap::new();
         loop {
             // One that cannot be asked now is asked again.

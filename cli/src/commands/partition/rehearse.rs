@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use nautilus_index_repository::Snapshots;
 use nautilus_leaf::Leaf;
 use nautilus_proto::admin::v1::PartitionStatus;
-use nautilus_registry::layout::{Assignment, GroupName, Holder, LeafName, Record};
+use nautilus_registry::layout::{Assignment, GroupBuild, GroupName, Holder, LeafName, Record};
 use nautilus_registry::{EmbeddedConfig, EmbeddedRegistry, Operation, Registry, Transaction};
 use nautilus_service::config::HumanDuration;
 use nautilus_service::{CancellationToken, Clock, TaskGroup};
@@ -43,9 +43,10 @@ pub(super) async fn run(global: &Global, args: &AskArgs, folder: &Path) -> anyho
     // Somebody must serve it to be compared with.
     serving(global, &group, partition).await?;
     let config = args.asked.config.load().context("read the configuration")?;
+    let build = placement.group(&group).await?.group_build().cloned();
     fs::create_dir(folder).with_context(|| format!("make the folder {}", folder.display()))?;
     let scratch = Scratch(folder.to_owned());
-    let rehearsed = rehearse(global, args, &config, &group, &scratch.0).await;
+    let rehearsed = rehearse(global, args, &config, (&group, build), &scratch.0).await;
     drop(scratch);
     rehearsed
 }
@@ -54,12 +55,12 @@ async fn rehearse(
     global: &Global,
     args: &AskArgs,
     config: &ProcessConfig,
-    group: &GroupName,
+    (group, build): (&GroupName, Option<GroupBuild>),
     folder: &Path,
 ) -> anyhow::Result<()> {
     let (clock, partition) = (Clock::system(), PartitionId(args.partition));
     let log = config.mutation_log.open(None, None, &config.cluster, &clock).await?;
-    let registry = own_registry(folder, partition, &clock).await?;
+    let registry = own_registry(folder, partition, build, &clock).await?;
     let (cluster_id, _) = config.cluster.identity()?;
     let raw = nautilus_leaf::RawConfig {
         name: NAME.to_owned(),
@@ -87,10 +88,11 @@ async fn rehearse(
     compared.and(closed)
 }
 
-/// A registry that says that the leaf of this process is to serve the partition, and nothing else.
+/// A registry that says that the leaf of this process is to serve the partition, of the same build, and nothing else.
 async fn own_registry(
     folder: &Path,
     partition: PartitionId,
+    build: Option<GroupBuild>,
     clock: &Clock,
 ) -> anyhow::Result<Arc<dyn Registry>> {
     let clock = clock.clone();
@@ -104,9 +106,13 @@ async fn own_registry(
         reason: "REHEARSAL".to_owned(),
         is_pinned: false,
     };
-    let record = Record::Assignment(GroupName::new(NAME)?, assignment);
-    let (key, value) = (record.key().to_string(), record.encode()?);
-    let operations = vec![Operation::Put { key, value, lease: None }];
+    let group = GroupName::new(NAME)?;
+    let build = build.map(|build| Record::Build(group.clone(), build));
+    let mut operations = Vec::new();
+    for record in build.into_iter().chain([Record::Assignment(group, assignment)]) {
+        let (key, value) = (record.key().to_string(), record.encode()?);
+        operations.push(Operation::Put { key, value, lease: None });
+    }
     registry.transact(Transaction { conditions: Vec::new(), operations }).await?;
     Ok(Arc::new(registry))
 }

@@ -223,6 +223,7 @@ mod tests {
             partitions_asked: 4,
             partitions_answered: 3,
             missing: vec![MissingPartition { partition: 2, reason: "DEADLINE".to_owned() }],
+            build: String::new(),
         };
         let found = SearchResponse {
             relaxed: true,

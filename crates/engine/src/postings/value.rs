@@ -352,6 +352,57 @@ pub(super) fn encode_live(entries: &[Entry<'_>]) -> Vec<u8> {
     out
 }
 
+/// Appends the postings of a chunk, ascending and none of them empty, as a list that nothing changed since: what
+/// [`encode_live`] makes of them, without taking them apart first.
+pub(crate) fn encode_list(out: &mut Vec<u8>, postings: &[(u16, Frequencies)]) {
+    let gaps = || {
+        let mut before = 0;
+        postings.iter().map(move |(index, _)| {
+            u64::from(index.saturating_sub(std::mem::replace(&mut before, *index)))
+        })
+    };
+    if postings.len() <= CHANGES_MAX {
+        out.push(CHANGES);
+        for (gap, (_, frequencies)) in gaps().zip(postings) {
+            varint::put(out, gap);
+            frequencies.encode(out);
+        }
+        return;
+    }
+    let last = postings.last().map_or(0, |(index, _)| *index);
+    let bitmap_len = usize::from(last) / 8 + 1;
+    // An index has at most 14 bits.
+    let gaps_len: usize = gaps().map(|gap| if gap < 0x80 { 1 } else { 2 }).sum();
+    if bitmap_len <= gaps_len {
+        out.push(BITMAP);
+        varint::put(out, postings.len() as u64);
+        varint::put(out, bitmap_len as u64);
+        let start = out.len();
+        out.resize(start + bitmap_len, 0);
+        for (index, _) in postings {
+            out[start + usize::from(*index) / 8] |= 1 << (index % 8);
+        }
+    } else {
+        out.push(GAPS);
+        varint::put(out, postings.len() as u64);
+        gaps().for_each(|gap| varint::put(out, gap));
+    }
+    out.extend(postings.iter().map(|(_, frequencies)| frequencies.first_byte()));
+    for (_, frequencies) in postings {
+        if !is_whole(frequencies.first_byte()) {
+            frequencies.encode_rest(out);
+        }
+    }
+}
+
+/// Appends the postings of what [`encode_list`] made.
+pub(crate) fn decode_list(
+    value: &[u8],
+    out: &mut Vec<(u16, Frequencies)>,
+) -> Result<(), Malformed> {
+    for_each(value, |entry| out.push((entry.index, entry.frequencies())))
+}
+
 /// What cannot be understood, kept so that the partition stops as corrupt where it is read.
 pub(super) fn encode_broken<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut out = vec![BROKEN];

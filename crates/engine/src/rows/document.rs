@@ -39,13 +39,14 @@ impl Header {
         let mut out = Vec::with_capacity(
             16 + self.document_id.len() + self.title.len() + self.path.len() + self.metadata.len(),
         );
-        out.push(HEADER_VERSION);
-        varint::put_bytes(&mut out, &self.document_id);
-        varint::put(&mut out, self.changed_at);
-        varint::put_bytes(&mut out, self.title.as_bytes());
-        varint::put_bytes(&mut out, self.path.as_bytes());
-        varint::put_bytes(&mut out, &self.metadata);
-        varint::put(&mut out, u64::from(self.length));
+        let texts = [self.title.as_str(), self.path.as_str()];
+        put_header(
+            &mut out,
+            (&self.document_id, self.changed_at),
+            texts,
+            &self.metadata,
+            self.length,
+        );
         out
     }
 
@@ -91,12 +92,34 @@ impl Header {
     }
 }
 
+/// Appends the header row of a document: its id and the offset of its last change, title and path, metadata, length.
+pub(crate) fn put_header(
+    out: &mut Vec<u8>,
+    (document_id, changed_at): (&[u8], u64),
+    [title, path]: [&str; 2],
+    metadata: &[u8],
+    length: u32,
+) {
+    out.push(HEADER_VERSION);
+    varint::put_bytes(out, document_id);
+    varint::put(out, changed_at);
+    varint::put_bytes(out, title.as_bytes());
+    varint::put_bytes(out, path.as_bytes());
+    varint::put_bytes(out, metadata);
+    varint::put(out, u64::from(length));
+}
+
 /// The body row of `text`.
 pub(crate) fn encode_body(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(1 + text.len());
+    put_body(&mut out, text);
+    out
+}
+
+/// Appends the body row of `text`.
+pub(crate) fn put_body(out: &mut Vec<u8>, text: &str) {
     out.push(BODY_VERSION);
     out.extend_from_slice(text.as_bytes());
-    out
 }
 
 /// The text in a body row.

@@ -39,19 +39,26 @@ pub(crate) fn of_phrase(tokens: &[String]) -> Vec<u64> {
 
 /// A filter with these pairs; None where there are none. Reorders `pairs`.
 pub(crate) fn encode(pairs: &mut Vec<u64>) -> Option<Vec<u8>> {
+    let mut row = Vec::new();
+    put(&mut row, pairs).then_some(row)
+}
+
+/// Appends a filter with these pairs; false, and nothing, where there are none. Reorders `pairs`.
+pub(crate) fn put(out: &mut Vec<u8>, pairs: &mut Vec<u64>) -> bool {
     pairs.sort_unstable();
     pairs.dedup();
     if pairs.is_empty() {
-        return None;
+        return false;
     }
-    let mut row = vec![0; 1 + (pairs.len() * BITS_PER_PAIR).div_ceil(8)];
-    row[0] = ROW_VERSION;
-    let bits = &mut row[1..];
+    out.push(ROW_VERSION);
+    let start = out.len();
+    out.resize(start + (pairs.len() * BITS_PER_PAIR).div_ceil(8), 0);
+    let bits = &mut out[start..];
     for pair in pairs {
         let places = places(*pair, bits.len());
         places.for_each(|place| bits[place / 8] |= 1 << (place % 8));
     }
-    Some(row)
+    true
 }
 
 /// Whether the pair may be one of the row's.

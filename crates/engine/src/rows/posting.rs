@@ -54,9 +54,14 @@ impl Frequencies {
         let first = self.first_byte();
         out.push(first);
         if !is_whole(first) {
-            for frequency in self.0.into_iter().filter(|&frequency| frequency > 0) {
-                varint::put(out, u64::from(frequency));
-            }
+            self.encode_rest(out);
+        }
+    }
+
+    /// Appends what follows a first byte that is not whole.
+    pub(crate) fn encode_rest(self, out: &mut Vec<u8>) {
+        for frequency in self.0.into_iter().filter(|&frequency| frequency > 0) {
+            varint::put(out, u64::from(frequency));
         }
     }
 

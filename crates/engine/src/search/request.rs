@@ -12,7 +12,7 @@ pub struct SearchRequest<'a> {
     /// Namespaces to search, in the order they are searched. One that does not exist here, or not in this
     /// incarnation, contributes nothing, and one that is there twice counts once.
     pub scope: &'a [ScopeEntry],
-    /// Well formed (`nautilus_query::validate`).
+    /// Well formed (`nautilus_query::validate`), of tokens of analyzer version 1 or of the partition's own.
     pub query: &'a Node,
     /// Candidates wanted.
     pub limit: usize,

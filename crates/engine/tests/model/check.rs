@@ -25,9 +25,9 @@ struct Listing {
     shown: BTreeSet<Key>,
 }
 
-pub(crate) fn check(log: &[Record], mut answers: Vec<Answer>, tally: &mut Tally) {
+pub(crate) fn check(log: &[Record], analyzer: u32, mut answers: Vec<Answer>, tally: &mut Tally) {
     answers.sort_by_key(|answer| answer.label);
-    let mut model = ReferenceEngine::new();
+    let mut model = ReferenceEngine::with_analyzer(analyzer);
     let mut records = log.iter().peekable();
     let mut last_label = None;
     let mut listings = BTreeMap::new();

@@ -113,11 +113,12 @@ pub(crate) struct Record {
 }
 
 /// Words that share prefixes, fold together, or need care, two common ones among them; `ze*` of them are rare.
-pub(crate) const WORDS: [&str; 28] = [
+pub(crate) const WORDS: [&str; 31] = [
     "alpha",
     "of",
     "The",
     "alphabet",
+    "alphas",
     "al",
     "beta",
     "Béta",
@@ -138,6 +139,8 @@ pub(crate) const WORDS: [&str; 28] = [
     "2026",
     "3.14",
     "zebra",
+    "zebras",
+    "queries",
     "zeal",
     "zeta",
     "zed",

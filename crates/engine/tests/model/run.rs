@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use nautilus_analysis::Analyzer;
 use nautilus_engine::{
     Attributes, Checkpoint, EngineError, Outcome, Partition, PartitionIdentity, Resources, Writer,
 };
@@ -14,6 +15,8 @@ use super::history::{Record, Source, Step};
 use super::tally::{Count, Tally};
 
 const SEARCHERS: u64 = 2;
+/// Of which each seed has one.
+const ANALYZERS: u64 = 2;
 /// One life of the partition in so many has a checkpoint taken.
 const LIVES_PER_CHECKPOINT: u64 = 5;
 const ANSWERS_PER_CHECKPOINT: usize = 12;
@@ -35,6 +38,8 @@ pub(crate) fn run(seed: u64, steps: usize) -> Tally {
     let folder = tempfile::tempdir().expect("a folder");
     let mut dir = folder.path().join("life-0");
     let resources = Resources::new(8 << 20, 8 << 20);
+    let analyzer = u32::try_from(1 + seed % ANALYZERS).expect("small");
+    let analyzer = Analyzer::of(analyzer).expect("there is one");
     let mut source = Source::new(seed);
     let mut tally = Tally::default();
     let mut log: Vec<Record> = Vec::new();
@@ -43,7 +48,7 @@ pub(crate) fn run(seed: u64, steps: usize) -> Tally {
     let mut left = steps;
     let mut life = 0_u64;
     while left > 0 {
-        let (partition, mut writer) = open(&dir, &resources).expect("opens");
+        let (partition, mut writer) = open(&dir, analyzer, &resources).expect("opens");
         assert_eq!(partition.durable_offset(), writer.next_offset());
         let durable = writer.next_offset();
         for record in log.iter().filter(|record| record.offset >= durable.0) {
@@ -95,16 +100,20 @@ pub(crate) fn run(seed: u64, steps: usize) -> Tally {
         } else {
             tally.count(Count::Crashes, true);
             let next = folder.path().join(format!("life-{life}"));
-            crash(partition, writer, &dir, &next, &resources);
+            crash(partition, writer, &dir, &next, &|dir| open(dir, analyzer, &resources).is_ok());
             dir = next;
         }
     }
-    check(&log, answers, &mut tally);
+    check(&log, analyzer.version(), answers, &mut tally);
     tally
 }
 
-fn open(dir: &Path, resources: &Resources) -> Result<(Partition, Writer), EngineError> {
-    Partition::open(dir, &IDENTITY, resources, |_| Attributes::default())
+fn open(
+    dir: &Path,
+    analyzer: Analyzer,
+    resources: &Resources,
+) -> Result<(Partition, Writer), EngineError> {
+    Partition::open_with(dir, &IDENTITY, analyzer, resources, |_| Attributes::default())
 }
 
 /// Takes a checkpoint once another record was applied.
@@ -126,7 +135,9 @@ fn ask_checkpoint(
     tally: &mut Tally,
 ) -> Vec<Answer> {
     let Taken { dir, checkpoint, begun_at } = taken;
-    let (partition, writer) = open(dir, resources).expect("opens a checkpoint");
+    // As it is: with the analyzer it was made with.
+    let opened = Partition::open(dir, &IDENTITY, resources, |_| Attributes::default());
+    let (partition, writer) = opened.expect("opens a checkpoint");
     let offsets = [writer.next_offset(), partition.durable_offset()];
     assert_eq!(offsets, [checkpoint.next_offset; 2]);
     assert_eq!(partition.statistics().expect("counts").documents, checkpoint.documents);
@@ -139,12 +150,18 @@ fn ask_checkpoint(
 }
 
 /// Leaves in `next` what a killed process would find in `dir`: closing would write what is in memory.
-fn crash(partition: Partition, writer: Writer, dir: &Path, next: &Path, resources: &Resources) {
+fn crash(
+    partition: Partition,
+    writer: Writer,
+    dir: &Path,
+    next: &Path,
+    opens: &dyn Fn(&Path) -> bool,
+) {
     std::mem::forget((partition, writer));
     // Flushes and compactions go on meanwhile, so a copy may miss a file; a whole one opens.
     for _ in 0..100 {
         let copied = copy_folder(dir, next);
-        if copied.is_ok() && open(next, resources).is_ok() {
+        if copied.is_ok() && opens(next) {
             return;
         }
         std::fs::remove_dir_all(next).expect("removes the torn copy");

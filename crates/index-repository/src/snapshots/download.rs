@@ -15,7 +15,7 @@ use self::target::{Partial, Target};
 use self::writing::{Range, Writing};
 use super::{
     Found, Manifest, PassedOver, Progress, RestoreProgress, SnapshotFile, Snapshots, Unusable,
-    Wanted, corrupt, layout,
+    Wanted, corrupt,
 };
 use crate::blocking::blocking;
 use crate::{ObjectName, RepositoryError};
@@ -58,12 +58,9 @@ impl Snapshots {
         into: &Path,
         progress: &Progress<'_>,
     ) -> Result<(), RepositoryError> {
-        let folder = self.folder(manifest.draft.partition)?;
-        let folder = folder.upload(&manifest.name(), manifest.upload)?;
         let target = Target::prepare(into.to_owned(), manifest).await?;
         let transfer = Transfer {
             snapshots: self,
-            folder,
             partial: target.partial(),
             progress,
             received_bytes: AtomicU64::new(0),
@@ -136,7 +133,6 @@ impl Snapshots {
 /// The download of one snapshot's files.
 struct Transfer<'a> {
     snapshots: &'a Snapshots,
-    folder: ObjectName,
     partial: Arc<Partial>,
     progress: &'a Progress<'a>,
     received_bytes: AtomicU64,
@@ -159,15 +155,17 @@ impl Transfer<'_> {
     /// when that is removed or taken up again.
     async fn run(&self, manifest: &Manifest) -> Result<(), RepositoryError> {
         if let Err(problem) = self.snapshots.check_files(manifest).await? {
-            return Err(corrupt(self.folder.join(problem.file().unwrap_or("manifest"))?, problem));
+            let file = problem.file().unwrap_or("manifest");
+            return Err(corrupt(format_args!("{}/{file}", manifest.name()), &problem));
         }
+        let objects = self.snapshots.folder(manifest.draft.partition)?.objects(manifest)?;
         let mut outcome = Ok(());
-        let mut files = manifest.files.iter();
+        let mut files = objects.iter();
         let mut downloads = FuturesUnordered::new();
         loop {
             while downloads.len() < FILES_AT_ONCE_MAX && !self.is_failed.load(Ordering::Relaxed) {
-                let Some(file) = files.next() else { break };
-                downloads.push(self.download(file));
+                let Some((object, file)) = files.next() else { break };
+                downloads.push(self.download(object, file));
             }
             self.running.store(downloads.len(), Ordering::Relaxed);
             let Some(done) = downloads.next().await else { return outcome };
@@ -177,8 +175,11 @@ impl Transfer<'_> {
     }
 
     /// Downloads one file, or a part of it when another failed meanwhile.
-    async fn download(&self, file: &SnapshotFile) -> Result<(), RepositoryError> {
-        let object = layout::file(&self.folder, &file.name)?;
+    async fn download(
+        &self,
+        object: &ObjectName,
+        file: &SnapshotFile,
+    ) -> Result<(), RepositoryError> {
         let mut counted = 0;
         let mut is_anew = false;
         loop {
@@ -186,7 +187,7 @@ impl Transfer<'_> {
             let writing = blocking(move || Writing::open(partial, &wanted, is_anew)).await??;
             let kept_bytes = writing.written_bytes();
             self.count(kept_bytes, &mut counted);
-            let Some(writing) = self.fetch(&object, file, writing, &mut counted).await? else {
+            let Some(writing) = self.fetch(object, file, writing, &mut counted).await? else {
                 return Ok(());
             };
             if blocking(move || writing.finish()).await?? == file.sha256 {

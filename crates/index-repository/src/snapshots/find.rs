@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use nautilus_types::{LogGeneration, Offset, PartitionId};
 
-use super::{FileName, Manifest, SlotRange, SnapshotName, Snapshots, envelope};
-use crate::RepositoryError;
+use super::{FileName, Manifest, SlotRange, SnapshotName, Snapshots, TRANSFERS_MAX, envelope};
+use crate::{ObjectMeta, ObjectName, RepositoryError};
 
 /// What a snapshot must be to be of use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Wanted {
     pub format_version_max: u32,
     /// The analyzer's version.
     pub analyzer_version: u32,
+    /// The build it descends from; none = whichever.
+    pub build: Option<String>,
     /// The first offset the log still has.
     pub log_low: Offset,
     /// The offset the log's next record will get.
@@ -90,6 +93,12 @@ pub enum Unusable {
         /// Its version.
         found: u32,
     },
+    /// It descends from another build.
+    #[error("it is of build {found}")]
+    OtherBuild {
+        /// Its build.
+        found: String,
+    },
     /// The log no longer has the records after it.
     #[error("it ends at offset {next_offset}, the log begins at {log_low}")]
     BelowLog {
@@ -123,6 +132,7 @@ impl Unusable {
             | Self::OtherSlots { .. }
             | Self::NewerFormat { .. }
             | Self::OtherAnalyzer { .. }
+            | Self::OtherBuild { .. }
             | Self::BelowLog { .. }
             | Self::AboveLog { .. } => None,
         }
@@ -159,12 +169,15 @@ impl Wanted {
             Unusable::OtherSlots { map_version: draft.map_version }
         } else if draft.format_version > self.format_version_max {
             Unusable::NewerFormat { found: draft.format_version }
+        } else if next_offset > log_high {
+            // Whichever build it is of: the log lost records.
+            Unusable::AboveLog { next_offset, log_high }
+        } else if self.build.as_ref().is_some_and(|build| *build != draft.build) {
+            Unusable::OtherBuild { found: draft.build.clone() }
         } else if draft.analyzer_version != self.analyzer_version {
             Unusable::OtherAnalyzer { found: draft.analyzer_version }
         } else if next_offset < log_low {
             Unusable::BelowLog { next_offset, log_low }
-        } else if next_offset > log_high {
-            Unusable::AboveLog { next_offset, log_high }
         } else {
             return None;
         })
@@ -234,23 +247,32 @@ impl Snapshots {
         manifest: &Manifest,
     ) -> Result<Result<(), Unusable>, RepositoryError> {
         let folder = self.folder(manifest.draft.partition)?;
-        let folder = folder.upload(&manifest.name(), manifest.upload)?;
-        let listed = self.repository.list_all(&folder).await?;
-        let sizes: BTreeMap<_, _> = listed
-            .iter()
-            .filter_map(|object| Some((object.name.beneath(&folder)?, object.size_bytes)))
-            .collect();
-        for file in &manifest.files {
-            let name = &file.name;
-            match sizes.get(name.as_str()) {
-                None => return Ok(Err(Unusable::MissingFile { file: name.clone() })),
+        let own = manifest.own();
+        let uploads: BTreeSet<_> =
+            manifest.files.iter().map(|file| file.stored_in.as_ref().unwrap_or(&own)).collect();
+        let folders: Result<Vec<_>, _> =
+            uploads.into_iter().map(|upload| folder.upload(upload)).collect();
+        let listings = folders?.into_iter().map(|folder| self.list_folder(folder));
+        let mut listings = stream::iter(listings).buffered(TRANSFERS_MAX);
+        let mut sizes = BTreeMap::new();
+        while let Some(listed) = listings.try_next().await? {
+            sizes.extend(listed.into_iter().map(|object| (object.name, object.size_bytes)));
+        }
+        for (object, file) in folder.objects(manifest)? {
+            match sizes.get(&object) {
+                None => return Ok(Err(Unusable::MissingFile { file: file.name })),
                 Some(size_bytes) if *size_bytes != file.size_bytes => {
                     let problem = format!("{size_bytes} bytes instead of {}", file.size_bytes);
-                    return Ok(Err(Unusable::DamagedFile { file: name.to_string(), problem }));
+                    let file = file.name.to_string();
+                    return Ok(Err(Unusable::DamagedFile { file, problem }));
                 }
                 Some(_) => {}
             }
         }
         Ok(Ok(()))
+    }
+
+    async fn list_folder(&self, folder: ObjectName) -> Result<Vec<ObjectMeta>, RepositoryError> {
+        self.repository.list_all(&folder).await
     }
 }

@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use nautilus_proto::snapshot::v1 as proto;
 use nautilus_types::{Epoch, LogGeneration, Offset, PartitionId, SLOT_COUNT, Slot};
 
+use super::stored::{self, StoredIn, Uploads};
 use super::{FileName, SnapshotName, UploadId};
 use crate::{OBJECT_BYTES_MAX, RepositoryError, Sha256};
 
-/// Version of the manifest's fields as written here, and the newest this reader may use.
-pub const MANIFEST_VERSION: u32 = 1;
+/// The newest version of the manifest's fields, and the newest this reader may use. What needs nothing of
+/// it is written as version 1.
+pub const MANIFEST_VERSION: u32 = 2;
 /// Most files of a snapshot.
 pub const FILES_MAX: usize = 10_000;
 /// Longest name of a build, in bytes.
@@ -73,6 +75,8 @@ pub struct SnapshotFile {
     pub size_bytes: u64,
     /// Of its content.
     pub sha256: Sha256,
+    /// The earlier upload it lies with; none = with this one.
+    pub stored_in: Option<StoredIn>,
 }
 
 /// The record that names and checks one snapshot.
@@ -84,7 +88,7 @@ pub struct Manifest {
     pub draft: SnapshotDraft,
     /// Its files, ascending by name: 1 to [`FILES_MAX`].
     pub files: Vec<SnapshotFile>,
-    /// Under which its files are stored.
+    /// Under which those of its files are stored that no earlier upload has.
     pub upload: UploadId,
 }
 
@@ -101,12 +105,26 @@ impl Manifest {
         self.files.iter().fold(0, |sum, file| sum.saturating_add(file.size_bytes))
     }
 
+    /// The length of those files together that were uploaded with it, in bytes.
+    #[must_use]
+    pub fn uploaded_bytes(&self) -> u64 {
+        let own = self.files.iter().filter(|file| file.stored_in.is_none());
+        own.fold(0, |sum, file| sum.saturating_add(file.size_bytes))
+    }
+
+    /// Its own upload.
+    pub(super) fn own(&self) -> StoredIn {
+        StoredIn { snapshot: self.name(), upload: self.upload }
+    }
+
     /// The protobuf form; bounds are checked on the way back too.
     pub(super) fn to_proto(&self) -> Result<proto::Manifest, RepositoryError> {
         let draft = &self.draft;
+        let (files, uploads) = stored::to_proto(&self.files);
+        let version = if uploads.is_empty() { 1 } else { 2 };
         let manifest = proto::Manifest {
-            manifest_version: MANIFEST_VERSION,
-            min_reader_version: 1,
+            manifest_version: version,
+            min_reader_version: version,
             cluster_id: self.cluster_id.to_vec(),
             log_generation: draft.log_generation.0,
             partition: draft.partition.0,
@@ -127,7 +145,8 @@ impl Manifest {
             documents: draft.documents,
             document_digest: draft.document_digest.clone(),
             posting_digest: draft.posting_digest.clone(),
-            files: self.files.iter().map(file_to_proto).collect(),
+            files,
+            uploads,
         };
         Self::from_proto(manifest.clone(), self.upload)?;
         Ok(manifest)
@@ -161,7 +180,14 @@ impl Manifest {
             posting_digest: digest(manifest.posting_digest)?,
         };
         let cluster_id = exactly("cluster id", &manifest.cluster_id)?;
-        Ok(Self { cluster_id, draft, files: files_from_proto(manifest.files)?, upload })
+        if manifest.min_reader_version < 2 && !manifest.uploads.is_empty() {
+            return Err(invalid("it names uploads, which its readers may not know"));
+        }
+        let mut uploads = Uploads::from_proto(manifest.uploads)?;
+        let files = files_from_proto(manifest.files, &mut uploads)?;
+        let manifest = Self { cluster_id, draft, files, upload };
+        uploads.finish(&manifest.own())?;
+        Ok(manifest)
     }
 }
 
@@ -169,7 +195,7 @@ impl SnapshotDraft {
     /// Checks all bounds, so that a draft is refused before its files are moved.
     pub(super) fn check(&self, cluster_id: [u8; 16]) -> Result<(), RepositoryError> {
         let name = FileName::new("CURRENT")?;
-        let files = vec![SnapshotFile { name, size_bytes: 0, sha256: [0; 32] }];
+        let files = vec![SnapshotFile { name, size_bytes: 0, sha256: [0; 32], stored_in: None }];
         let manifest =
             Manifest { cluster_id, draft: self.clone(), files, upload: UploadId([0; 16]) };
         manifest.to_proto().map(|_| ())
@@ -199,20 +225,16 @@ fn slots_from_proto(slots: &[proto::SlotRange]) -> Result<Vec<SlotRange>, Reposi
     Ok(ranges)
 }
 
-fn file_to_proto(file: &SnapshotFile) -> proto::SnapshotFile {
-    proto::SnapshotFile {
-        name: file.name.to_string(),
-        size_bytes: file.size_bytes,
-        sha256: file.sha256.to_vec(),
-    }
-}
-
-fn files_from_proto(files: Vec<proto::SnapshotFile>) -> Result<Vec<SnapshotFile>, RepositoryError> {
+fn files_from_proto(
+    files: Vec<proto::SnapshotFile>,
+    uploads: &mut Uploads,
+) -> Result<Vec<SnapshotFile>, RepositoryError> {
     check_file_count(files.len())?;
     let mut seen = BTreeSet::new();
     let mut checked = Vec::with_capacity(files.len());
     for file in files {
         let sha256 = exactly("SHA-256", &file.sha256)?;
+        let stored_in = uploads.of(file.stored_in)?;
         let (name, size_bytes) = (FileName::new(file.name)?, file.size_bytes);
         if size_bytes > OBJECT_BYTES_MAX {
             return Err(invalid(format!("file {name} is of {size_bytes} bytes, too many")));
@@ -220,7 +242,7 @@ fn files_from_proto(files: Vec<proto::SnapshotFile>) -> Result<Vec<SnapshotFile>
         if !seen.insert(name.clone()) {
             return Err(invalid(format!("file {name} is in it twice")));
         }
-        checked.push(SnapshotFile { name, size_bytes, sha256 });
+        checked.push(SnapshotFile { name, size_bytes, sha256, stored_in });
     }
     checked.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(checked)
@@ -249,10 +271,13 @@ fn digest(digest: Vec<u8>) -> Result<Vec<u8>, RepositoryError> {
     Ok(digest)
 }
 
-fn exactly<const LENGTH: usize>(what: &str, bytes: &[u8]) -> Result<[u8; LENGTH], RepositoryError> {
+pub(super) fn exactly<const LENGTH: usize>(
+    what: &str,
+    bytes: &[u8],
+) -> Result<[u8; LENGTH], RepositoryError> {
     bytes.try_into().map_err(|_| invalid(format!("its {what} is not of {LENGTH} bytes")))
 }
 
-fn invalid(problem: impl Into<String>) -> RepositoryError {
+pub(super) fn invalid(problem: impl Into<String>) -> RepositoryError {
     RepositoryError::Invalid { what: "snapshot", problem: problem.into() }
 }

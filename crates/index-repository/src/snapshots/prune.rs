@@ -1,39 +1,86 @@
-//! Removing snapshots that newer ones replaced, and files that belong to none.
+//! Removing snapshots that newer ones replaced.
 
 use std::collections::BTreeMap;
 
 use nautilus_types::PartitionId;
 
-use super::layout::{PartitionFolder, upload_of};
+use super::retire::GRACE;
 use super::{SlotRange, SnapshotDraft, SnapshotName, Snapshots, Unusable};
-use crate::{ObjectName, RepositoryError};
+use crate::RepositoryError;
 
 /// What was removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Removed {
     /// Manifests.
     pub manifests: u64,
-    /// Files.
+    /// Files that nothing has named for a day.
     pub files: u64,
+}
+
+/// Which snapshots stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// So many of each build and slots, the newest sound ones; 0 counts as 1.
+    pub keep: usize,
+    /// And those stored since, by the repository's clock; none = only so many.
+    pub since_unix_ms: Option<u64>,
 }
 
 impl Snapshots {
     /// Removes the snapshots of a partition that are older than the `keep` newest sound ones of
     /// their build and slots; `keep` 0 counts as 1, so the newest always stays. An unsound one goes
     /// once `keep` sound ones are newer, except where its manifest is for newer readers: those know
-    /// what it is worth. Manifests go before their files, so what is left after an interruption is
-    /// orphans.
+    /// what it is worth. Their files stay for [`GRACE`], which other snapshots may be about to name; those
+    /// whose time is over are collected now and then on this occasion.
     pub async fn prune(
         &self,
         partition: PartitionId,
         keep: usize,
     ) -> Result<Removed, RepositoryError> {
-        let keep = keep.max(1);
-        let folder = self.folder(partition)?;
+        let retention = Retention { keep, since_unix_ms: None };
+        let retired = self.retire_replaced(partition, &retention).await?;
+        let manifests = u64::try_from(retired.len()).unwrap_or(u64::MAX);
+        let mut removed = Removed { manifests, files: 0 };
+        if manifests == 0 {
+            return Ok(removed);
+        }
+        // The marks that were just stored say what time it is in the repository.
+        let stored = self.marks(partition).await?.into_iter().map(|(_, mark)| mark.stored_unix_ms);
+        let (oldest, now) =
+            stored.fold((u64::MAX, 0), |(oldest, now), at| (at.min(oldest), at.max(now)));
+        let grace = u64::try_from(GRACE.as_millis()).unwrap_or(u64::MAX);
+        // Not at every snapshot: each time reads every manifest and mark there is.
+        if now.saturating_sub(oldest) > grace.saturating_add(grace / 4) {
+            removed.files = self.collect_orphans(partition, now.saturating_sub(grace)).await?;
+        }
+        Ok(removed)
+    }
+
+    /// Removes the manifests of what is not retained, and returns their names. Their files stay until
+    /// [`collect`](Self::collect).
+    pub async fn retire_replaced(
+        &self,
+        partition: PartitionId,
+        retention: &Retention,
+    ) -> Result<Vec<SnapshotName>, RepositoryError> {
+        let replaced = self.replaced(partition, retention).await?;
+        for name in &replaced {
+            self.retire(partition, name).await?;
+        }
+        Ok(replaced)
+    }
+
+    /// The snapshots of a partition that are not retained, the newest first.
+    pub async fn replaced(
+        &self,
+        partition: PartitionId,
+        retention: &Retention,
+    ) -> Result<Vec<SnapshotName>, RepositoryError> {
+        let keep = retention.keep.max(1);
         let mut sound_of: BTreeMap<(String, Vec<SlotRange>), usize> = BTreeMap::new();
         let mut sound: usize = 0;
-        let mut removed = Removed::default();
-        for name in self.names(partition).await? {
+        let mut all_replaced = Vec::new();
+        for (name, object) in self.manifest_objects(partition).await? {
             let outcome = match self.read_manifest(partition, &name).await? {
                 Ok(manifest) => self.check_files(&manifest).await?.map(|()| manifest),
                 Err(reason) => Err(reason),
@@ -50,95 +97,31 @@ impl Snapshots {
                 Err(Unusable::NewerLayout { .. } | Unusable::Gone) => false,
                 Err(_) => sound >= keep,
             };
-            if is_replaced {
-                self.repository.delete(&folder.manifest(&name)?).await?;
-                removed.manifests = removed.manifests.saturating_add(1);
-                let files = self.remove_all(&folder.uploads(&name)?).await?;
-                removed.files = removed.files.saturating_add(files);
+            let is_recent =
+                retention.since_unix_ms.is_some_and(|since| object.stored_unix_ms >= since);
+            if is_replaced && !is_recent {
+                all_replaced.push(name);
             }
         }
-        Ok(removed)
+        Ok(all_replaced)
     }
 
     /// Removes the snapshots of a partition whose content turned out to be wrong, and returns their names. Those whose
-    /// manifests cannot be read are of no use to anybody and stay. Manifests go before their files.
+    /// manifests cannot be read are of no use to anybody and stay. Their files stay until they are collected: a
+    /// file is what its hash says, and others may name it.
     pub async fn withdraw(
         &self,
         partition: PartitionId,
         is_wrong: impl Fn(&SnapshotDraft) -> bool,
     ) -> Result<Vec<SnapshotName>, RepositoryError> {
-        let folder = self.folder(partition)?;
         let mut withdrawn = Vec::new();
         for name in self.names(partition).await? {
             let Ok(manifest) = self.read_manifest(partition, &name).await? else { continue };
             if is_wrong(&manifest.draft) {
-                self.repository.delete(&folder.manifest(&name)?).await?;
-                self.remove_all(&folder.uploads(&name)?).await?;
+                self.retire(partition, &name).await?;
                 withdrawn.push(name);
             }
         }
         Ok(withdrawn)
     }
-
-    /// Removes files that no manifest names, of uploads that got no new file since
-    /// `older_than_unix_ms` by the repository's clock; returns how many. Leave much more time than
-    /// the upload of one file ever takes, for instance a day: an upload that is still going on
-    /// would fail. Files of a manifest that cannot be read stay. Also frees what uploads hold that
-    /// never became objects ([`abort_stale_uploads`](crate::IndexRepository::abort_stale_uploads)).
-    pub async fn collect_orphans(
-        &self,
-        partition: PartitionId,
-        older_than_unix_ms: u64,
-    ) -> Result<u64, RepositoryError> {
-        let folder = self.folder(partition)?;
-        let files = folder.files()?;
-        // Files are listed before manifests are looked at: one published meanwhile is seen.
-        let mut latest_of: BTreeMap<(SnapshotName, String), u64> = BTreeMap::new();
-        for object in self.repository.list_all(&files).await? {
-            let Some((name, upload)) = object.name.beneath(&files).and_then(upload_of) else {
-                continue;
-            };
-            let latest = latest_of.entry((name, upload.to_owned())).or_default();
-            *latest = object.stored_unix_ms.max(*latest);
-        }
-        self.repository.abort_stale_uploads(Some(&files), older_than_unix_ms).await?;
-        let mut removed: u64 = 0;
-        for ((name, upload), latest) in latest_of {
-            if latest < older_than_unix_ms && self.is_orphan(partition, &name, &upload).await? {
-                let count = self.remove_all(&upload_folder(&folder, &name, &upload)?).await?;
-                removed = removed.saturating_add(count);
-            }
-        }
-        Ok(removed)
-    }
-
-    async fn is_orphan(
-        &self,
-        partition: PartitionId,
-        name: &SnapshotName,
-        upload: &str,
-    ) -> Result<bool, RepositoryError> {
-        Ok(match self.read_manifest(partition, name).await? {
-            Ok(manifest) => manifest.upload.to_string() != upload,
-            Err(Unusable::Gone) => true,
-            Err(_) => false,
-        })
-    }
-
-    async fn remove_all(&self, folder: &ObjectName) -> Result<u64, RepositoryError> {
-        let mut removed: u64 = 0;
-        for object in self.repository.list_all(folder).await? {
-            self.repository.delete(&object.name).await?;
-            removed = removed.saturating_add(1);
-        }
-        Ok(removed)
-    }
-}
-
-fn upload_folder(
-    folder: &PartitionFolder,
-    name: &SnapshotName,
-    upload: &str,
-) -> Result<ObjectName, RepositoryError> {
-    folder.uploads(name)?.join(upload)
 }

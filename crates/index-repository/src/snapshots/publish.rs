@@ -8,13 +8,16 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use super::manifest::check_file_count;
 use super::{
     FILES_MAX, FileName, Manifest, Progress, SnapshotDraft, SnapshotFile, SnapshotName, Snapshots,
-    TRANSFERS_MAX, UploadId, corrupt, envelope, layout,
+    StoredIn, TRANSFERS_MAX, UploadId, corrupt, envelope,
 };
 use crate::blocking::blocking;
 use crate::{ObjectName, ObjectSource, RepositoryError};
 
 impl Snapshots {
-    /// Uploads the files of `dir`, a checkpoint nobody writes to, and then the manifest.
+    /// Uploads the files of `dir`, a checkpoint nobody writes to, and then the manifest. A file that an
+    /// earlier snapshot of the same build and slots holds, in the same length and with the same hash, is
+    /// named where it lies instead, except those of the newest: so damage to one object never reaches
+    /// two neighbouring snapshots. `progress` counts such a file as moved.
     ///
     /// [`RepositoryError::Exists`] where this snapshot (by build, partition, slots, offset, uploader
     /// and epoch) is published already; nothing is changed then.
@@ -40,24 +43,32 @@ impl Snapshots {
             Err(RepositoryError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
-        let upload = UploadId::draw()?;
-        let upload_folder = folder.upload(&name, upload)?;
+        let (reuse, local) = self.reuse(&draft, local).await?;
+        let stored_in = StoredIn { snapshot: name, upload: UploadId::draw()? };
         let sent_bytes = AtomicU64::new(0);
         let observer = |length| {
             let before = sent_bytes.fetch_add(length, Ordering::Relaxed);
             progress(before.saturating_add(length));
         };
-        let uploads = local
-            .into_iter()
-            .map(|(name, path)| upload_file(self, &upload_folder, name, path, &observer));
+        let mut uploads = Vec::with_capacity(local.len());
+        for (name, path) in local {
+            let object = folder.file(&stored_in, &name)?;
+            uploads.push(upload_file(self, object, name, path, &observer));
+        }
         let mut files: Vec<SnapshotFile> =
             stream::iter(uploads).buffer_unordered(TRANSFERS_MAX).try_collect().await?;
+        for file in &reuse.files {
+            observer(file.size_bytes);
+        }
+        files.extend(reuse.files.iter().cloned());
         files.sort_by(|left, right| left.name.cmp(&right.name));
+        let upload = stored_in.upload;
         let manifest = Manifest { cluster_id: self.cluster_id, draft, files, upload };
         // An upload slower than the collector of orphans has lost files by now.
         if let Err(problem) = self.check_files(&manifest).await? {
-            return Err(corrupt(upload_folder, problem));
+            return Err(corrupt(folder.upload(&stored_in)?, problem));
         }
+        reuse.check_time()?;
         let mut source = ObjectSource::from_bytes(envelope::encode(&manifest)?);
         self.repository.put_new(&manifest_object, &mut source).await?;
         Ok(manifest)
@@ -66,12 +77,11 @@ impl Snapshots {
 
 async fn upload_file(
     snapshots: &Snapshots,
-    folder: &ObjectName,
+    object: ObjectName,
     name: FileName,
     path: PathBuf,
     observer: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<SnapshotFile, RepositoryError> {
-    let object = layout::file(folder, &name)?;
     let mut source = ObjectSource::from_file(&path).await?.observed_by(observer);
     match snapshots.repository.put_new(&object, &mut source).await {
         Ok(()) => {}
@@ -82,7 +92,9 @@ async fn upload_file(
         Err(error) => return Err(error),
     }
     match source.sha256() {
-        Some(sha256) => Ok(SnapshotFile { name, size_bytes: source.size_bytes(), sha256 }),
+        Some(sha256) => {
+            Ok(SnapshotFile { name, size_bytes: source.size_bytes(), sha256, stored_in: None })
+        }
         None => Err(corrupt(object, "it was stored before it was read to its end")),
     }
 }

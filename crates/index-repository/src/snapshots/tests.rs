@@ -17,9 +17,12 @@ mod faults;
 mod find;
 mod format;
 mod hostile;
+mod killed;
 mod prune;
 mod publish;
 mod resume;
+mod reuse;
+mod schedules;
 
 const CLUSTER: [u8; 16] = [7; 16];
 const P: PartitionId = PartitionId(3);
@@ -105,8 +108,9 @@ impl Scene {
 
     fn file_path(&self, manifest: &Manifest, file: &str) -> PathBuf {
         let folder = self.snapshots.folder(manifest.draft.partition).expect("a folder");
-        let upload = folder.upload(&manifest.name(), manifest.upload).expect("a name");
-        self.objects().join(upload.as_str()).join(file)
+        let objects = folder.objects(manifest).expect("names");
+        let of_name = objects.into_iter().find(|(_, of)| of.name.as_str() == file);
+        self.objects().join(of_name.expect("such a file").0.as_str())
     }
 
     /// How many objects there are in all.
@@ -151,6 +155,7 @@ fn wanted() -> Wanted {
         slots: slots(),
         format_version_max: 4,
         analyzer_version: 6,
+        build: None,
         log_low: Offset(0),
         log_high: Offset(1000),
         except: BTreeSet::new(),

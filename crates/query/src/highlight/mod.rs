@@ -44,7 +44,7 @@ pub fn fragments(
     fragment_bytes: usize,
 ) -> Vec<Fragment> {
     let analyzed = &text[..text.floor_char_boundary(ANALYZED_BYTES_MAX)];
-    let hits = hits::find(analyzed, query, field, analyzer);
+    let hits = hits::find(analyzed, &query.normalized(analyzer), field, analyzer);
     window::choose(text, &hits, fragments_max, fragment_bytes)
         .into_iter()
         .map(|source| cut(text, source, &hits))

@@ -44,6 +44,14 @@ fn a_short_text_is_shown_whole() {
 }
 
 #[test]
+fn another_version_marks_what_it_finds() {
+    let singular = Analyzer::of(2).expect("there is one");
+    let (text, asked) = ("A box of foxes, two boxes", query("boxes \"boxes of fox\""));
+    let found = fragments(text, &asked, Field::Body, &singular, 1, 200);
+    assert_eq!(found.iter().map(mark).collect::<Vec<_>>(), ["A [box of foxes], two [boxes]"]);
+}
+
+#[test]
 fn nothing_found_is_no_fragment() {
     assert_eq!(marked("red fox", "wolf", 3, 200), [""; 0]);
     assert_eq!(marked("", "wolf", 3, 200), [""; 0]);

@@ -9,6 +9,7 @@ use nautilus_proto::coordinator::v1 as proto;
 use nautilus_types::{Epoch, PartitionId};
 use prost::Message;
 
+use super::builds::GroupBuild;
 use super::digests::PartitionDigests;
 use super::markings::{Cordon, GroupStanding, MoveRequest};
 use super::names::{CoordinatorName, InvalidName, LeafName};
@@ -18,6 +19,7 @@ use super::values::{
 };
 use crate::RegistryError;
 
+mod builds;
 mod digests;
 mod markings;
 
@@ -105,6 +107,7 @@ codec!(Decision, "decision");
 codec!(Cordon, "cordon");
 codec!(MoveRequest, "move request");
 codec!(GroupStanding, "group standing");
+codec!(GroupBuild, "group build");
 codec!(PartitionDigests, "partition digests");
 
 impl LeafRegistration {

@@ -61,6 +61,11 @@ pub enum Key {
         /// Of which replica group.
         group: GroupName,
     },
+    /// `groups/<group>/build`
+    Build {
+        /// Of which replica group.
+        group: GroupName,
+    },
 }
 
 impl Key {
@@ -85,6 +90,7 @@ impl Key {
             "cordons" => Self::Cordon { group, leaf: LeafName::new(parts.next()?).ok()? },
             "moves" => Self::Move { group, partition: partition(parts.next()?)? },
             "standing" => Self::Standing { group },
+            "build" => Self::Build { group },
             _ => return None,
         };
         parts.next().is_none().then_some(key)
@@ -101,7 +107,8 @@ impl Key {
             | Self::Decision { group }
             | Self::Cordon { group, .. }
             | Self::Move { group, .. }
-            | Self::Standing { group } => group,
+            | Self::Standing { group }
+            | Self::Build { group } => group,
         }
     }
 }
@@ -124,6 +131,7 @@ impl fmt::Display for Key {
                 write!(f, "groups/{group}/moves/p{:04}", partition.0)
             }
             Self::Standing { group } => write!(f, "groups/{group}/standing"),
+            Self::Build { group } => write!(f, "groups/{group}/build"),
         }
     }
 }
@@ -216,6 +224,7 @@ mod tests {
             (group(), leaf()).prop_map(|(group, leaf)| Key::Cordon { group, leaf }),
             (group(), partition()).prop_map(|(group, partition)| Key::Move { group, partition }),
             group().prop_map(|group| Key::Standing { group }),
+            group().prop_map(|group| Key::Build { group }),
         ]
     }
 
@@ -231,7 +240,7 @@ mod tests {
 
         #[test]
         fn what_reads_is_written_the_same(
-            text in "groups/[a-z]{1,2}/(leaves|assignments|replicas|coordinator|decision|cordons|moves|standing)(/p?[0-9]{0,6}){0,3}"
+            text in "groups/[a-z]{1,2}/(leaves|assignments|replicas|coordinator|decision|cordons|moves|standing|build)(/p?[0-9]{0,6}){0,3}"
         ) {
             if let Some(key) = Key::parse(&text) {
                 prop_assert_eq!(key.to_string(), text);
@@ -263,7 +272,8 @@ mod tests {
         assert_eq!(key.to_string(), "groups/a/cordons/leaf-1");
         let key = Key::Move { group: group.clone(), partition };
         assert_eq!(key.to_string(), "groups/a/moves/p0007");
-        assert_eq!(Key::Standing { group }.to_string(), "groups/a/standing");
+        assert_eq!(Key::Standing { group: group.clone() }.to_string(), "groups/a/standing");
+        assert_eq!(Key::Build { group }.to_string(), "groups/a/build");
     }
 
     #[test]
@@ -287,6 +297,7 @@ mod tests {
             "groups/a/cordons/leaf-1/x",
             "groups/a/moves/7",
             "groups/a/standing/x",
+            "groups/a/build/x",
             "other/a/decision",
         ] {
             assert_eq!(Key::parse(key), None, "{key}");

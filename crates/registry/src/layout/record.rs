@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::builds::GroupBuild;
 use super::key::Key;
 use super::markings::{Cordon, GroupStanding, MoveRequest};
 use super::names::GroupName;
@@ -27,6 +28,8 @@ pub enum Record {
     Move(GroupName, MoveRequest),
     /// Whether roots send searches to a group.
     Standing(GroupName, GroupStanding),
+    /// Which build a group runs.
+    Build(GroupName, GroupBuild),
 }
 
 impl Record {
@@ -45,6 +48,7 @@ impl Record {
             Key::Cordon { group, .. } => Self::Cordon(group, Cordon::decode(&entry.value)?),
             Key::Move { group, .. } => Self::Move(group, MoveRequest::decode(&entry.value)?),
             Key::Standing { group } => Self::Standing(group, GroupStanding::decode(&entry.value)?),
+            Key::Build { group } => Self::Build(group, GroupBuild::decode(&entry.value)?),
         };
         if record.key() != key {
             let problem = format!("{} holds what belongs to {}", entry.key, record.key());
@@ -77,6 +81,7 @@ impl Record {
                 Key::Move { group: group.clone(), partition: value.partition }
             }
             Self::Standing(group, _) => Key::Standing { group: group.clone() },
+            Self::Build(group, _) => Key::Build { group: group.clone() },
         }
     }
 
@@ -91,7 +96,8 @@ impl Record {
             | Self::Decision(group, _)
             | Self::Cordon(group, _)
             | Self::Move(group, _)
-            | Self::Standing(group, _) => group,
+            | Self::Standing(group, _)
+            | Self::Build(group, _) => group,
         }
     }
 
@@ -106,6 +112,7 @@ impl Record {
             Self::Cordon(_, value) => value.encode(),
             Self::Move(_, value) => value.encode(),
             Self::Standing(_, value) => value.encode(),
+            Self::Build(_, value) => value.encode(),
         }
     }
 }

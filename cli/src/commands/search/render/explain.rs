@@ -108,7 +108,10 @@ pub(in crate::commands) fn partitions(partitions: &[PartitionExplanation]) -> St
         ("", Align::Left),
     ];
     let row = |one: &PartitionExplanation| {
-        let note = if one.truncated { "truncated" } else { "" };
+        let build = if one.build.is_empty() { None } else { Some(format!("build {}", one.build)) };
+        let truncated = one.truncated.then(|| "truncated".to_owned());
+        let note: Vec<String> = build.into_iter().chain(truncated).collect();
+        let note = clean_line(&note.join(", "));
         vec![
             one.partition.to_string(),
             clean_line(&one.replica_group),
@@ -119,7 +122,7 @@ pub(in crate::commands) fn partitions(partitions: &[PartitionExplanation]) -> St
             short(one.queue_us),
             short(one.search_us),
             short(one.round_trip_us),
-            note.to_owned(),
+            note,
         ]
     };
     format::table(&columns, &partitions.iter().map(row).collect::<Vec<_>>())
@@ -198,6 +201,7 @@ mod tests {
             leaf: "leaf-2".into(),
             rows_scanned: 1_234,
             truncated: true,
+            build: "b-2".into(),
             attempts: vec![attempt("FASTEST", "CANCELLED"), attempt("HEDGE", "OK")],
             ..Default::default()
         };
@@ -210,8 +214,14 @@ mod tests {
             ..Default::default()
         };
         let text = explanation(&explained);
-        for part in ["fox [2J", "1 document, 0 tokens", "1,234", "truncated", "CANCELLED", "HEDGE"]
-        {
+        for part in [
+            "fox [2J",
+            "1 document, 0 tokens",
+            "1,234",
+            "build b-2, truncated",
+            "CANCELLED",
+            "HEDGE",
+        ] {
             assert!(text.contains(part), "{part} is not in {text}");
         }
         assert!(!text.contains('\x1b'));

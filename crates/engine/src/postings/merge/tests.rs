@@ -7,7 +7,7 @@ use rocksdb::{DB, WriteBatch};
 use super::*;
 use crate::keys::{NamespaceNumber, Ordinal};
 use crate::postings::rows::{RowReader, RowWriter};
-use crate::postings::value::{encode_change, read_column};
+use crate::postings::value::{decode_list, encode_change, encode_list, read_column};
 use crate::postings::{
     ChunkReader, ChunkWriter, Column, Found, Part, PostingReader, PostingWriter, Term, Weights,
 };
@@ -80,6 +80,29 @@ fn run(operations: &[(u16, Frequencies, Step)]) -> (Option<Vec<u8>>, Model) {
 fn postings(column: &Column) -> Model {
     let of = |index: usize| Some((u16::try_from(index).ok()?, column.frequencies(index)));
     column.bits().ones().filter_map(of).collect()
+}
+
+proptest! {
+    /// A list written at once is the list that changes of its postings fold to.
+    #[test]
+    fn a_list_at_once_is_as_folded(
+        list in prop::collection::btree_map(index(), frequencies(), 0..200),
+    ) {
+        let list: Vec<_> = list.into_iter().filter(|(_, posting)| !posting.is_empty()).collect();
+        let mut at_once = Vec::new();
+        encode_list(&mut at_once, &list);
+        let changes = list.iter().map(|(index, posting)| {
+            let mut change = Vec::new();
+            encode_change(&mut change, *index, *posting);
+            change
+        });
+        let changes: Vec<Vec<u8>> = changes.collect();
+        let changes: Vec<&[u8]> = changes.iter().map(Vec::as_slice).collect();
+        prop_assert_eq!(&at_once, &full(None, &changes, false));
+        let mut decoded = Vec::new();
+        prop_assert_eq!(decode_list(&at_once, &mut decoded), Ok(()));
+        prop_assert_eq!(decoded, list);
+    }
 }
 
 proptest! {

@@ -100,6 +100,7 @@ fn wanted() -> Wanted {
         slots: slots(),
         format_version_max: 4,
         analyzer_version: 6,
+        build: None,
         log_low: Offset(0),
         log_high: Offset(1000),
         except: std::collections::BTreeSet::new(),
@@ -116,7 +117,9 @@ async fn what_is_published_is_found_pruned_and_collected() {
     assert_exists(scene.publish(20).await);
     assert_eq!(scene.restore().await, Some(30));
     let removed = scene.snapshots.prune(P, 2).await.expect("pruned");
-    assert_eq!((removed.manifests, removed.files), (1, 5));
+    assert_eq!((removed.manifests, removed.files), (1, 0));
+    let collected = scene.snapshots.collect_orphans(P, u64::MAX).await.expect("collected");
+    assert_eq!(collected, 4, "the empty file is that of another, too");
     let manifests: Vec<_> = names(&scene.repository)
         .await
         .into_iter()

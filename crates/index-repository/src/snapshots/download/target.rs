@@ -123,9 +123,12 @@ impl Partial {
         &self.path
     }
 
-    /// Leaves of what there was only regular files of these names, in this folder.
+    /// Leaves of what there was only regular files of these names, in this folder: nothing that leads elsewhere.
     fn clear(&self, files: &[String]) -> io::Result<()> {
         self.holder.clear(Some(&self.path))?;
+        if fs::symlink_metadata(&self.path).is_ok_and(|metadata| !metadata.is_dir()) {
+            remove(&self.path)?;
+        }
         match fs::create_dir(&self.path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             Ok(()) | Err(_) => {}
@@ -133,7 +136,9 @@ impl Partial {
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             let is_wanted = files.iter().any(|file| entry.file_name() == **file);
-            if !is_wanted || !entry.file_type()?.is_file() {
+            // Of the entry itself, not of what a link names; a file with a second name is also something else's.
+            let metadata = entry.metadata()?;
+            if !is_wanted || !metadata.is_file() || metadata.nlink() > 1 {
                 remove(&entry.path())?;
             }
         }
@@ -170,7 +175,13 @@ impl Holder {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             Ok(()) | Err(_) => {}
         }
+        if !fs::symlink_metadata(path)?.is_dir() {
+            return Err(io::Error::other("it is a link or a file"));
+        }
         let lock_path = path.join("lock");
+        if fs::symlink_metadata(&lock_path).is_ok_and(|metadata| metadata.is_symlink()) {
+            fs::remove_file(&lock_path)?;
+        }
         let lock = File::options().write(true).create(true).truncate(false).open(&lock_path)?;
         lock.lock()?;
         // The lock of a file that has no name any more guards nothing.

@@ -20,7 +20,7 @@ async fn the_highest_offset_is_the_newest() {
 async fn each_objection_is_said() {
     let scene = Scene::new().await;
     scene.publish(draft(10)).await;
-    let cases: [(Change<Wanted>, Unusable); 7] = [
+    let cases: [(Change<Wanted>, Unusable); 8] = [
         (
             |w| w.log_generation = LogGeneration(3),
             Unusable::OtherGeneration { found: LogGeneration(2) },
@@ -29,6 +29,7 @@ async fn each_objection_is_said() {
         (|w| w.format_version_max = 3, Unusable::NewerFormat { found: 4 }),
         (|w| w.analyzer_version = 7, Unusable::OtherAnalyzer { found: 6 }),
         (|w| w.analyzer_version = 5, Unusable::OtherAnalyzer { found: 6 }),
+        (|w| w.build = Some("another".to_owned()), Unusable::OtherBuild { found: draft(10).build }),
         (
             |w| w.log_low = Offset(11),
             Unusable::BelowLog { next_offset: Offset(10), log_low: Offset(11) },

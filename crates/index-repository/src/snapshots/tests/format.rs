@@ -4,9 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Kept from version 1; a file here is never changed.
-fn golden() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/v1/manifest")
+/// Kept from each version; a file here is never changed.
+fn golden(version: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("testdata/{version}/manifest"))
 }
 
 fn golden_manifest() -> Manifest {
@@ -14,6 +14,7 @@ fn golden_manifest() -> Manifest {
         name: FileName::new(name).expect("allowed"),
         size_bytes,
         sha256: [byte; 32],
+        stored_in: None,
     };
     Manifest {
         cluster_id: CLUSTER,
@@ -27,7 +28,7 @@ fn golden_manifest() -> Manifest {
 fn version_1_keeps_its_bytes_and_its_name() {
     let manifest = golden_manifest();
     let bytes = envelope::encode(&manifest).expect("encoded");
-    let kept = fs::read(golden()).expect("read");
+    let kept = fs::read(golden("v1")).expect("read");
     assert_eq!(envelope::decode(&kept), Ok(manifest.clone()));
     assert_eq!(bytes, kept);
     assert_eq!(
@@ -35,6 +36,20 @@ fn version_1_keeps_its_bytes_and_its_name() {
         "00000000000000000002-00000000000000012345-00000000000000000005-\
          45c07f4097f07f54a2edf3959e250fde"
     );
+}
+
+#[test]
+fn version_2_names_earlier_uploads_and_keeps_its_bytes() {
+    let mut manifest = golden_manifest();
+    manifest.files[0].stored_in = Some(StoredIn {
+        snapshot: SnapshotName::of(CLUSTER, &draft(12_000)),
+        upload: UploadId([6; 16]),
+    });
+    assert_eq!(manifest.uploaded_bytes(), 16);
+    let bytes = envelope::encode(&manifest).expect("encoded");
+    let kept = fs::read(golden("v2")).expect("read");
+    assert_eq!(envelope::decode(&kept), Ok(manifest));
+    assert_eq!(bytes, kept);
 }
 
 fn manifests() -> impl Strategy<Value = Manifest> {
@@ -48,6 +63,10 @@ fn manifests() -> impl Strategy<Value = Manifest> {
             name: FileName::new(name).expect("allowed"),
             size_bytes,
             sha256,
+            stored_in: (size_bytes % 3 > 0).then(|| StoredIn {
+                snapshot: SnapshotName::of(CLUSTER, &draft(size_bytes % 5)),
+                upload: UploadId([u8::try_from(size_bytes % 7).expect("below 7"); 16]),
+            }),
         });
         let (mut document_digest, cluster_id, upload) = digests;
         document_digest.truncate(DIGEST_BYTES_MAX);
@@ -119,6 +138,10 @@ fn the_largest_manifest_fits_its_bound() {
         name: FileName::new(format!("MANIFEST-{i:012}")).expect("allowed"),
         size_bytes: crate::OBJECT_BYTES_MAX,
         sha256: [0xff; 32],
+        stored_in: Some(StoredIn {
+            snapshot: SnapshotName::of(CLUSTER, &draft(i % 64)),
+            upload: UploadId([0xff; 16]),
+        }),
     };
     let slots = (0..8192).map(|i| SlotRange { first: Slot(2 * i), last: Slot(2 * i) });
     let draft = SnapshotDraft {
@@ -127,7 +150,7 @@ fn the_largest_manifest_fits_its_bound() {
         uploader: "u".repeat(UPLOADER_BYTES_MAX),
         ..draft(u64::MAX)
     };
-    let files = (0..FILES_MAX).map(file).collect();
+    let files = (0..10_000_u64).map(file).collect();
     let manifest = Manifest { cluster_id: CLUSTER, draft, files, upload: UploadId([0; 16]) };
     let bytes = envelope::encode(&manifest).expect("encoded");
     assert!(bytes.len() <= envelope::ENVELOPE_BYTES_MAX, "{}", bytes.len());

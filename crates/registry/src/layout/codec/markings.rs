@@ -9,7 +9,7 @@ use crate::layout::names::LeafName;
 use crate::layout::values::TEXT_BYTES_MAX;
 
 impl Note {
-    fn check(&self) -> Result<(), Broken> {
+    pub(super) fn check(&self) -> Result<(), Broken> {
         if self.owner.is_empty() {
             return Err("owner is empty".to_owned());
         }

@@ -1,0 +1,95 @@
+//! Partitions of a build in the repository: which are there, and putting another there.
+
+use std::path::Path;
+
+use nautilus_index_repository::{RepositoryError, SnapshotDraft};
+use nautilus_mutation_log::{LogError, MutationLog};
+use nautilus_types::{Epoch, Offset, PartitionId};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::base::{remove, slots_of};
+use super::workers::Finished;
+use super::{Built, OfflineError, OfflineParts, OfflineSettings};
+
+/// Who uploads, as manifests say.
+const UPLOADER: &str = "indexbuilder";
+
+/// The partitions that the build has no snapshot of, ascending.
+pub(super) async fn missing(
+    settings: &OfflineSettings,
+    parts: &OfflineParts,
+) -> Result<Vec<PartitionId>, OfflineError> {
+    let mut missing = Vec::new();
+    for &partition in &settings.partitions {
+        let manifests = parts.snapshots.manifests(partition).await?;
+        if !manifests.iter().any(|manifest| manifest.draft.build == settings.build) {
+            missing.push(partition);
+        }
+    }
+    Ok(missing)
+}
+
+/// Publishes the partition and removes it from the disk.
+pub(super) async fn publish(
+    settings: &OfflineSettings,
+    parts: &OfflineParts,
+    finished: Finished,
+) -> Result<Built, OfflineError> {
+    let Finished { partition, next_offset, summary, digests, checkpoint } = finished;
+    remove_empty_logs(&checkpoint)
+        .map_err(|source| OfflineError::Folder { path: checkpoint.clone(), source })?;
+    let log = parts.log.as_ref();
+    let draft = SnapshotDraft {
+        log_generation: log.identity().generation,
+        partition,
+        slots: slots_of(&settings.map, partition),
+        map_version: settings.map.version,
+        build: settings.build.clone(),
+        // Of no assignment.
+        epoch: Epoch(0),
+        uploader: UPLOADER.to_owned(),
+        created_unix_ms: parts.clock.unix_ms(),
+        next_offset,
+        last_record_fingerprint: fingerprint(log, partition, next_offset).await?,
+        format_version: nautilus_engine::FORMAT_VERSION,
+        analyzer_version: digests.analyzer_version,
+        documents: summary.documents,
+        document_digest: digests.documents.to_bytes().to_vec(),
+        posting_digest: digests.postings.to_bytes().to_vec(),
+    };
+    let bytes = match parts.snapshots.publish(draft, &checkpoint, &|_| {}).await {
+        Ok(manifest) => manifest.size_bytes(),
+        // Another run of the same build was quicker: theirs is as good.
+        Err(RepositoryError::Exists { .. }) => 0,
+        Err(error) => return Err(error.into()),
+    };
+    remove(&checkpoint)?;
+    Ok(Built { partition, next_offset, summary, bytes })
+}
+
+/// xxh3-128 of the payload of the record before `next`; none where the log does not have it.
+async fn fingerprint(
+    log: &dyn MutationLog,
+    partition: PartitionId,
+    next: Offset,
+) -> Result<Option<[u8; 16]>, LogError> {
+    let low = log.watermarks(partition).await?.low;
+    let Some(last) = next.0.checked_sub(1).map(Offset).filter(|last| *last >= low) else {
+        return Ok(None);
+    };
+    let records = log.read(partition, last, 1).await?;
+    let record = records.first().filter(|record| record.offset == last);
+    Ok(record.map(|record| xxh3_128(&record.payload).to_be_bytes()))
+}
+
+/// A database has a write-ahead log of its own, which stays empty here and is no file of a snapshot.
+fn remove_empty_logs(dir: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let is_log = entry.path().extension().is_some_and(|extension| extension == "log");
+        if is_log && entry.metadata()?.len() == 0 {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
