@@ -144,6 +144,11 @@ impl BulkBuilder {
         })
     }
 
+    /// Removes what a build that ended early left beside `dir`.
+    pub fn discard(dir: &Path) -> Result<(), EngineError> {
+        remove(&Places::new(dir).work)
+    }
+
     /// Adds a document, as if by the record at `offset`; conditions are for logs and refused here.
     ///
     /// Of several with one id the last is kept, or by the rule of versions the one that the log would have kept.
