@@ -126,9 +126,9 @@ async fn until_drained(client: &Client, group: &str) {
     }
 }
 
-/// Searches that ended well so far.
+/// Searches that ended well so far, and what was wrong with the first that did not.
 #[derive(Clone, Default)]
-struct Searches(Arc<AtomicU64>);
+struct Searches(Arc<AtomicU64>, Arc<Mutex<Option<String>>>);
 
 impl Searches {
     /// Until there are some more.
@@ -136,6 +136,7 @@ impl Searches {
         let until = self.0.load(Ordering::SeqCst) + 20;
         let counted = async {
             while self.0.load(Ordering::SeqCst) < until {
+                assert_eq!(*self.1.lock().expect("sound"), None);
                 tokio::task::yield_now().await;
             }
         };
@@ -199,21 +200,31 @@ async fn promoting_a_build_and_going_back_loses_no_search() {
         client.write("ada", one.chain(many).collect()).await;
     }
 
+    let all_found = async {
+        while check(&client.search("ada", everywhere("fox")).await.expect("found")).is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    bounded("what was written is found", all_found).await;
     let seen: Arc<Mutex<BTreeMap<String, u64>>> = Arc::default();
     let (searches, is_over) = (Searches::default(), Arc::new(AtomicBool::new(false)));
     let mut tasks = TaskGroup::new(&CancellationToken::new());
     for _ in 0..2 {
         let (client, seen) = (client.clone(), Arc::clone(&seen));
-        let (searched, is_over) = (Arc::clone(&searches.0), Arc::clone(&is_over));
+        let (searches, is_over) = (searches.clone(), Arc::clone(&is_over));
         tasks.spawn_finite("search", |_| async move {
             while !is_over.load(Ordering::SeqCst) {
                 let request = SearchRequest { explain: true, ..everywhere("fox") };
                 let found = client.search("ada", request).await;
-                let found = found.map_err(|status| format!("a search was lost: {status}"))?;
-                let build = check(&found)?;
-                let mut seen = seen.lock().map_err(|_| "poisoned".to_owned())?;
-                *seen.entry(build).or_default() += 1;
-                searched.fetch_add(1, Ordering::SeqCst);
+                let found = found.map_err(|status| format!("a search was lost: {status}"));
+                match found.and_then(|found| check(&found)) {
+                    Ok(build) => *seen.lock().expect("sound").entry(build).or_default() += 1,
+                    Err(problem) => {
+                        searches.1.lock().expect("sound").get_or_insert(problem.clone());
+                        return Err(problem);
+                    }
+                }
+                searches.0.fetch_add(1, Ordering::SeqCst);
             }
             Ok::<(), String>(())
         });
