@@ -12,6 +12,7 @@ pub(crate) mod namespace;
 pub(crate) mod partition;
 pub(crate) mod repo;
 pub(crate) mod search;
+pub(crate) mod snapshot;
 pub(crate) mod status;
 pub(crate) mod suggest;
 pub(crate) mod user;
@@ -38,6 +39,9 @@ pub(crate) async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Indexbuilder(IndexBuilderCommand::Build(args)) => {
             return feed::build(&global, *args).await;
+        }
+        Command::Indexbuilder(IndexBuilderCommand::Snapshot(args)) => {
+            snapshot::run(&global, &args).await?;
         }
         Command::Indexbuilder(IndexBuilderCommand::Rebuild(args)) => {
             build::rebuild(&global, &args).await?;

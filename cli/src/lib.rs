@@ -29,6 +29,7 @@ mod grpcurl;
 mod location;
 mod output;
 mod placement;
+mod private_leaf;
 mod registry_socket;
 mod serve;
 mod wire_json;

@@ -26,6 +26,7 @@ pub(crate) use self::ports::{Opened, grant_verifier};
 
 use crate::cli::Global;
 use crate::commands::build::RebuildArgs;
+use crate::commands::snapshot::SnapshotArgs;
 use crate::config::ProcessConfig;
 use crate::feed::BuildArgs;
 use crate::output;
@@ -65,6 +66,8 @@ pub(crate) enum IndexBuilderCommand {
     Serve(ConfigArgs),
     /// Make whole partitions of documents at once, and publish them as a build
     Build(Box<BuildArgs>),
+    /// Keep snapshots fresh without the leaves: the newest one and the log make the next
+    Snapshot(SnapshotArgs),
     /// Make a build of another analyzer out of what snapshots hold
     Rebuild(RebuildArgs),
 }

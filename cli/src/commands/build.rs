@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use nautilus_analysis::ANALYZER_VERSION;
 use nautilus_coordinator::operate::GroupSnapshot;
 use nautilus_index_repository::Manifest;
 use nautilus_indexbuilder::rebuild::{LOG_BUILD, newest_of};
@@ -23,7 +24,7 @@ use crate::output;
 use crate::placement::{Placement, listed};
 use crate::serve::ConfigArgs;
 
-pub(crate) use rebuild::{RebuildArgs, run as rebuild};
+pub(crate) use rebuild::{RebuildArgs, range, run as rebuild};
 
 /// What to do with builds.
 #[derive(Debug, Subcommand)]
@@ -261,10 +262,19 @@ struct Checked {
     problems: BTreeMap<PartitionId, String>,
 }
 
-/// Whether every partition has a sound snapshot that the log goes on from, all of one analyzer.
+/// Whether every partition has a sound snapshot that the log goes on from, all of one analyzer; of what is fed from the
+/// log alone, or all of the log.
 async fn check(repository: &Repository, name: &str) -> anyhow::Result<Checked> {
     let mut builds = repository.builds().await?;
-    let found = builds.remove(name).ok_or_else(|| unknown(name))?;
+    let mut found = match builds.remove(name) {
+        Some(found) => found,
+        // Where the log is whole nothing else is needed.
+        None if name == LOG_BUILD => Build::default(),
+        None => return Err(unknown(name).into()),
+    };
+    if name == LOG_BUILD {
+        found.analyzers.insert(ANALYZER_VERSION);
+    }
     let analyzer_version = match found.analyzers.iter().copied().collect::<Vec<_>>().as_slice() {
         [one] => *one,
         others => {
@@ -281,7 +291,13 @@ async fn check(repository: &Repository, name: &str) -> anyhow::Result<Checked> {
                 behind.insert(partition, records);
             }
             Err(why) => {
-                problems.insert(partition, why);
+                let marks = repository.parts.log.watermarks(partition).await?;
+                // Leaves apply all of the log where there is no snapshot.
+                if name == LOG_BUILD && marks.low.0 == 0 {
+                    behind.insert(partition, marks.high.0);
+                } else {
+                    problems.insert(partition, why);
+                }
             }
         }
     }

@@ -54,7 +54,7 @@ pub(crate) struct RebuildArgs {
 }
 
 /// `0-15`, or `3`.
-fn range(text: &str) -> Result<(u32, u32), String> {
+pub(crate) fn range(text: &str) -> Result<(u32, u32), String> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let number = |text: &str| text.parse::<u32>().map_err(|error| format!("{text:?}: {error}"));
     let (first, last) = (number(first)?, number(last)?);

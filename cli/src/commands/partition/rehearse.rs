@@ -3,18 +3,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use nautilus_index_repository::Snapshots;
-use nautilus_leaf::Leaf;
 use nautilus_proto::admin::v1::PartitionStatus;
-use nautilus_registry::layout::{Assignment, GroupBuild, GroupName, Holder, LeafName, Record};
-use nautilus_registry::{EmbeddedConfig, EmbeddedRegistry, Operation, Registry, Transaction};
-use nautilus_service::config::HumanDuration;
-use nautilus_service::{CancellationToken, Clock, TaskGroup};
-use nautilus_types::{Class, Epoch, PartitionId};
+use nautilus_registry::layout::{GroupBuild, GroupName};
+use nautilus_service::Clock;
+use nautilus_types::{Class, PartitionId};
 use serde_json::json;
 
 use super::AskArgs;
@@ -26,14 +21,13 @@ use crate::exit::Failure;
 use crate::format;
 use crate::output;
 use crate::placement::{LOOK_AGAIN, Placement};
-use crate::serve::grant_verifier;
+use crate::private_leaf::{Duty, PrivateLeaf};
 
 const NAME: &str = "rehearsal";
 /// Longer than any rehearsal: what is built here is never published.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 /// How long a moment is waited for in which both replicas are at the same offset.
 const COMPARE_TIME_MAX: Duration = Duration::from_secs(60);
-const STOP_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Rehearses it in `folder`, which must not exist and goes again.
 pub(super) async fn run(global: &Global, args: &AskArgs, folder: &Path) -> anyhow::Result<()> {
@@ -58,69 +52,24 @@ async fn rehearse(
     (group, build): (&GroupName, Option<GroupBuild>),
     folder: &Path,
 ) -> anyhow::Result<()> {
-    let (clock, partition) = (Clock::system(), PartitionId(args.partition));
-    let log = config.mutation_log.open(None, None, &config.cluster, &clock).await?;
-    let registry = own_registry(folder, partition, build, &clock).await?;
-    let (cluster_id, _) = config.cluster.identity()?;
-    let raw = nautilus_leaf::RawConfig {
-        name: NAME.to_owned(),
-        replica_group: NAME.to_owned(),
-        data_dir: folder.join("leaf"),
-        partitions: config.cluster.partitions,
-        snapshot_interval: HumanDuration(NEVER),
-        snapshot_records: 0,
-        ..config.leaf.clone()
+    let clock = Clock::system();
+    let duty = Duty {
+        name: NAME,
+        folder,
+        partitions: &[PartitionId(args.partition)],
+        build,
+        snapshot_interval: NEVER,
     };
-    let parts = nautilus_leaf::Parts {
-        log: Arc::clone(&log),
-        verifier: grant_verifier(config)?,
-        registry: Arc::clone(&registry),
-        snapshots: Snapshots::new(config.index_repository.open(None).await?, cluster_id),
-    };
-    let leaf = Leaf::build(raw.validate()?, parts, clock.clone())?;
-    let mut tasks = TaskGroup::new(&CancellationToken::new());
-    // Nobody reaches it: it has no server.
-    leaf.spawn(&mut tasks, "http://127.0.0.1:9");
+    let leaf = PrivateLeaf::start(config, duty, &clock).await?;
     let compared = build_and_compare(global, args, &leaf, group, &clock).await;
-    tasks.drain(STOP_TIME_MAX).await.log_laggards();
-    registry.close().await;
-    let closed = log.close().await.context("close the mutation log");
-    compared.and(closed)
-}
-
-/// A registry that says that the leaf of this process is to serve the partition, of the same build, and nothing else.
-async fn own_registry(
-    folder: &Path,
-    partition: PartitionId,
-    build: Option<GroupBuild>,
-    clock: &Clock,
-) -> anyhow::Result<Arc<dyn Registry>> {
-    let clock = clock.clone();
-    let file = folder.join("registry.sqlite");
-    let config = EmbeddedConfig::new(file, Arc::new(move || clock.now()));
-    let registry = EmbeddedRegistry::open(config).await.context("open a registry")?;
-    let assignment = Assignment {
-        partition,
-        owner: Holder { leaf: LeafName::new(NAME)?, epoch: Epoch(1) },
-        retiring: None,
-        reason: "REHEARSAL".to_owned(),
-        is_pinned: false,
-    };
-    let group = GroupName::new(NAME)?;
-    let build = build.map(|build| Record::Build(group.clone(), build));
-    let mut operations = Vec::new();
-    for record in build.into_iter().chain([Record::Assignment(group, assignment)]) {
-        let (key, value) = (record.key().to_string(), record.encode()?);
-        operations.push(Operation::Put { key, value, lease: None });
-    }
-    registry.transact(Transaction { conditions: Vec::new(), operations }).await?;
-    Ok(Arc::new(registry))
+    let stopped = leaf.stop().await;
+    compared.and(stopped)
 }
 
 async fn build_and_compare(
     global: &Global,
     args: &AskArgs,
-    leaf: &Leaf,
+    leaf: &PrivateLeaf,
     group: &GroupName,
     clock: &Clock,
 ) -> anyhow::Result<()> {
@@ -206,7 +155,7 @@ async fn build_and_compare(
 /// Both replicas, if neither moved while both were looked at twice.
 async fn at_one_offset(
     global: &Global,
-    leaf: &Leaf,
+    leaf: &PrivateLeaf,
     group: &GroupName,
     partition: PartitionId,
 ) -> anyhow::Result<Option<(PartitionStatus, PartitionStatus)>> {
@@ -221,9 +170,8 @@ async fn at_one_offset(
     Ok(seen.into_iter().next().filter(|_| is_still))
 }
 
-async fn own_status(leaf: &Leaf, partition: PartitionId) -> Option<PartitionStatus> {
-    let status = leaf.status().await;
-    status.partitions.into_iter().find(|it| number(it) == partition.0)
+async fn own_status(leaf: &PrivateLeaf, partition: PartitionId) -> Option<PartitionStatus> {
+    leaf.partitions().await.into_iter().find(|it| number(it) == partition.0)
 }
 
 /// The replica of the group that serves.
