@@ -103,6 +103,8 @@ impl Placement {
     ) -> Result<std::convert::Infallible, RegistryError> {
         let prefix = prefix::assignments(&self.shared.config.replica_group);
         loop {
+            // Where nothing below has to wait, as when all is told to stop, this would not be seen to be told.
+            tokio::task::yield_now().await;
             let listing = self.in_time(self.shared.registry.list(&prefix)).await?;
             let from = Revision(listing.revision.0 + 1);
             let mut watch = self.in_time(self.shared.registry.watch(&prefix, from)).await?;
