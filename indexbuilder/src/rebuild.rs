@@ -33,7 +33,7 @@ pub use error::RebuildError;
 /// What manifests name the build of partitions that were fed from the log alone.
 pub const LOG_BUILD: &str = "log";
 /// Who uploads, as manifests say.
-const UPLOADER: &str = "indexbuilder";
+pub(crate) const UPLOADER: &str = "indexbuilder";
 /// Of the one partition that is open at a time. Its rows are read once, in order.
 const BLOCK_CACHE_BYTES: usize = 64 << 20;
 /// Larger ones make fewer files to compact.
@@ -278,7 +278,7 @@ fn digests(partition: &Partition, depth: Depth) -> Result<Digests, RebuildError>
 }
 
 /// The slots of a partition, as manifests name them.
-fn slots_of(map: &PartitionMap, partition: PartitionId) -> Vec<SlotRange> {
+pub(crate) fn slots_of(map: &PartitionMap, partition: PartitionId) -> Vec<SlotRange> {
     let mut slots =
         (0..SLOT_COUNT).map(Slot).filter(|slot| map.partition_of_slot(*slot) == partition);
     // The plain division gives each partition one run.
@@ -296,7 +296,7 @@ fn remove(dir: &Path) -> Result<(), RebuildError> {
 }
 
 /// A database has a write-ahead log of its own, which stays empty here and is no file of a snapshot.
-fn remove_empty_logs(dir: &Path) -> std::io::Result<()> {
+pub(crate) fn remove_empty_logs(dir: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         let is_log = entry.path().extension().is_some_and(|extension| extension == "log");

@@ -116,7 +116,7 @@ pub(crate) fn rebuild(
     Shared::open(&dir, identity, analyzer, resources)
 }
 
-/// Of documents that are stored as they are now only the tokens change: all at once, in a fifth of the time.
+/// Of documents that are stored as they are now only the tokens change: they are built at once.
 fn build(
     old: Shared,
     dir: &Path,

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use nautilus_analysis::ANALYZER_VERSION;
 use nautilus_engine::FORMAT_VERSION;
-use nautilus_index_repository::{SlotRange, Wanted};
+use nautilus_index_repository::Wanted;
 use nautilus_mutation_log::Watermarks;
-use nautilus_types::{Offset, PartitionId, PartitionMap, SLOT_COUNT, Slot};
+use nautilus_types::{Offset, PartitionId};
 
 use super::{OfflineError, OfflineParts, OfflineSettings};
+use crate::rebuild::slots_of;
 
 /// A snapshot in a folder, or none.
 pub(super) struct Base {
@@ -66,15 +67,6 @@ async fn wanted(
         log_high: marks.high,
         except: BTreeSet::new(),
     })
-}
-
-/// The slots of a partition, as manifests name them.
-pub(super) fn slots_of(map: &PartitionMap, partition: PartitionId) -> Vec<SlotRange> {
-    let mut slots =
-        (0..SLOT_COUNT).map(Slot).filter(|slot| map.partition_of_slot(*slot) == partition);
-    // The plain division gives each partition one run.
-    let Some(first) = slots.next() else { return Vec::new() };
-    vec![SlotRange { first, last: slots.next_back().unwrap_or(first) }]
 }
 
 pub(super) fn base_folder(folder: &Path, partition: PartitionId) -> PathBuf {

@@ -1,18 +1,14 @@
 //! Partitions of a build in the repository: which are there, and putting another there.
 
-use std::path::Path;
-
 use nautilus_index_repository::{RepositoryError, SnapshotDraft};
 use nautilus_mutation_log::{LogError, MutationLog};
 use nautilus_types::{Epoch, Offset, PartitionId};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::base::{remove, slots_of};
+use super::base::remove;
 use super::workers::Finished;
 use super::{Built, OfflineError, OfflineParts, OfflineSettings};
-
-/// Who uploads, as manifests say.
-const UPLOADER: &str = "indexbuilder";
+use crate::rebuild::{UPLOADER, remove_empty_logs, slots_of};
 
 /// The partitions that the build has no snapshot of, ascending.
 pub(super) async fn missing(
@@ -80,16 +76,4 @@ async fn fingerprint(
     let records = log.read(partition, last, 1).await?;
     let record = records.first().filter(|record| record.offset == last);
     Ok(record.map(|record| xxh3_128(&record.payload).to_be_bytes()))
-}
-
-/// A database has a write-ahead log of its own, which stays empty here and is no file of a snapshot.
-fn remove_empty_logs(dir: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        let is_log = entry.path().extension().is_some_and(|extension| extension == "log");
-        if is_log && entry.metadata()?.len() == 0 {
-            std::fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }
