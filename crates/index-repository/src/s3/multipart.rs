@@ -22,6 +22,13 @@ const ABORTED_BY_PUT_MAX: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct Abandoned(Vec<Begun>);
 
+#[cfg(test)]
+impl Abandoned {
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
 /// A multipart upload at the server.
 #[derive(Debug, Clone)]
 pub(super) struct Begun {
@@ -174,7 +181,9 @@ impl S3Repository {
         }
     }
 
-    /// Ends an upload without an object, in one attempt; one that is not there is as good as ended.
+    /// Ends an upload without an object, in one attempt; one that is not there is as good as ended. A part that the
+    /// server is still taking may outlive it ("AbortMultipartUpload" in the S3 API reference): what comes back that way
+    /// is left to [`Self::abort_stale_uploads`].
     pub(super) async fn abort(&self, Begun { key, upload_id }: &Begun) -> Result<(), Failure> {
         let outcome = self.shared.store.abort_multipart(key, upload_id).await;
         match outcome.map_err(Failure::of) {
