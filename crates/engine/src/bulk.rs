@@ -20,6 +20,7 @@ mod run;
 mod spool;
 mod stored;
 mod tables;
+mod terms;
 
 use std::path::{Path, PathBuf};
 

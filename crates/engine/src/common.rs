@@ -66,15 +66,18 @@ const fn place_of(key: u64) -> usize {
     (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 55) as usize
 }
 
-/// Up to [`BYTES_MAX`] bytes as a number.
+/// Up to [`BYTES_MAX`] bytes as a number that compares as they do. Without a branch by length, which would have to be
+/// guessed, and without a copy, whose bytes could not be read as a number before they are stored.
 const fn key(word: &[u8]) -> u64 {
-    let mut key = [0; 8];
+    let Some(last) = word.len().checked_sub(1) else { return 0 };
+    let mut key = 0;
     let mut at = 0;
-    while at < word.len() && at < key.len() {
-        key[at] = word[at];
+    while at < BYTES_MAX {
+        key = key << 8 | word[if at < last { at } else { last }] as u64;
         at += 1;
     }
-    u64::from_be_bytes(key)
+    let beyond = 8 * BYTES_MAX.saturating_sub(word.len());
+    key >> beyond << beyond
 }
 
 /// What a pair is indexed as; no token holds a space.

