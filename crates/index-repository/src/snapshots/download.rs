@@ -24,14 +24,14 @@ mod target;
 mod writing;
 
 /// Bytes per read: few requests to an object store.
-const RANGE_BYTES: u64 = 4 * 1024 * 1024;
+const RANGE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Files on their way at once: one that is being synced fetches nothing, and others should meanwhile.
 const FILES_AT_ONCE_MAX: usize = 8;
 
 /// Ranges of one snapshot that are on their way or not written yet: enough to fill a fast network, in
 /// 64 MiB of memory.
-const RANGES_MAX: usize = 16;
+const RANGES_MAX: usize = 8;
 
 /// Ranges that wait for a file's writer, beside the one it writes: the writer is what is slow then.
 const WAITING_MAX: usize = 1;

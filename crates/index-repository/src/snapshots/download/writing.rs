@@ -66,7 +66,8 @@ impl Writing {
             let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
             self.written_bytes = self.written_bytes.saturating_add(length);
         }
-        Ok(())
+        // While others fetch, so that little is left to wait for at the end.
+        self.file.sync_data().map_err(|error| unwritten(&self.path, error))
     }
 
     /// Makes it durable and says its hash.

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use super::*;
 use crate::{ObjectMeta, ObjectName, ObjectSource, Page};
 
-const FILE_BYTES: usize = 9 * 1024 * 1024 + 3;
+const FILE_BYTES: usize = 17 * 1024 * 1024 + 3;
 const FILES: usize = 6;
 
 /// Counts the bytes it reads of files, and is away after so many reads of them.
