@@ -262,6 +262,7 @@ impl Cluster {
         admin.shown().show(registry, readiness);
         self.address = server.local_addr();
         self.admin_address = admin.local_addr();
+        merger.spawn(&mut self.public);
         self.public.spawn("index-builder", |stop| async move { builder.run(stop).await });
         self.public.spawn("admin-http", |stop| admin.serve(stop));
         self.public.spawn("public-server", |stop| server.serve(stop));

@@ -116,3 +116,38 @@ fn groups_are_drained_added_and_removed() {
     machine.ok(&["group", "resume", "b"]);
     machine.stop();
 }
+
+#[test]
+fn searches_are_shadowed_and_reported() {
+    let mut machine = Machine::new();
+    machine.start();
+    assert_eq!(machine.json(&["build", "shadow"]), Value::Null);
+    assert_eq!(machine.json(&["build", "shadow", "--report"]), Value::Array(Vec::new()));
+    for wrong in [
+        &["build", "shadow", "stems"][..],
+        &["build", "shadow", "--share", "1%"],
+        &["build", "shadow", "stems", "--share", "0%"],
+        &["build", "shadow", "stems", "--share", "1%", "--off"],
+        &["build", "shadow", "two words", "--share", "1%"],
+    ] {
+        machine.fails(2, wrong);
+    }
+    let ask = ["build", "shadow", "stems", "--share", "2.5%", "--by", "ada", "--reason", "a trial"];
+    let shown = machine.ok(&[&ask[..], &["--dry-run"]].concat());
+    assert!(shown.contains("put shadow/candidate"), "{shown}");
+    assert_eq!(machine.json(&["build", "shadow"]), Value::Null);
+    machine.ok(&[&ask[..], &["--for", "1h"]].concat());
+    let setting = machine.json(&["build", "shadow"]);
+    assert_eq!((&setting["build"], &setting["by"]), (&"stems".into(), &"ada".into()));
+    assert_eq!(setting["share_per_million"], 25_000);
+    assert_eq!(setting["ends_by_itself"], true);
+    let told = machine.ok(&["build", "shadow"]);
+    assert!(told.contains("2.5 % of searches") && told.contains("a trial"), "{told}");
+    // What is said again stands until it is taken back.
+    machine.ok(&["build", "shadow", "log", "--share", "100%"]);
+    let setting = machine.json(&["build", "shadow"]);
+    assert_eq!((&setting["build"], &setting["ends_by_itself"]), (&"log".into(), &false.into()));
+    machine.ok(&["build", "shadow", "--off"]);
+    assert_eq!(machine.json(&["build", "shadow"]), Value::Null);
+    machine.stop();
+}

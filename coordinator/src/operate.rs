@@ -16,6 +16,7 @@ mod explain;
 mod refusal;
 mod removal;
 mod report;
+mod shadow;
 mod snapshot;
 
 pub use addition::add_group;
@@ -24,4 +25,5 @@ pub use explain::{Explanation, MoveAnswer};
 pub use refusal::Refusal;
 pub use removal::{Removal, needed_from, preview_removal, remove_group};
 pub use report::{HeldPartition, LeafReport, PartitionReport, Role};
+pub use shadow::{set_shadow_searches, shadow_searches};
 pub use snapshot::{Forecast, GroupSnapshot};

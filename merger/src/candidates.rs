@@ -184,17 +184,26 @@ impl Run<'_> {
             limit: u32::try_from(question.limit).unwrap_or(u32::MAX),
             budget_us: micros(question.budget),
             min_offsets: to_proto(&asked),
-            replica_group: self.wish.replica_group.clone(),
+            replica_group: match &self.shadow_on {
+                Some(target) => target.replica_group.clone(),
+                None => self.wish.replica_group.clone(),
+            },
             filter: self.wish.filter,
             sort: self.wish.sort,
             after: self.progress.as_ref().map(|progress| progress.place.to_proto()),
             statistics: question.statistics.cloned(),
             changed_before: to_proto(&changed_before),
             explain: self.wish.explains,
-            build: question.build.map(str::to_owned),
+            build: match &self.shadow_on {
+                Some(target) => Some(target.build.clone()),
+                None => question.build.map(str::to_owned),
+            },
         };
         let deadline = self.candidates_deadline();
-        let send = |mut root: Root, message| async move { root.search(message).await };
+        let is_shadow = self.shadow_on.is_some();
+        let send = |mut root: Root, message| async move {
+            if is_shadow { root.search_shadow(message).await } else { root.search(message).await }
+        };
         let sent = core.roots.call(&core.clock, deadline, message, send).await;
         self.track.watch.lap("root");
         let response = sent.map_err(|error| self.min.blame(error))?;

@@ -15,6 +15,9 @@ use crate::MergerError;
 /// Most candidates a leaf gives, and so the most a partition can be asked for.
 const CANDIDATES_MAX: u32 = 1_000;
 
+/// Most shadow searches at a time: beyond this they are load of their own, not a sample.
+const SHADOW_SEARCHES_MAX: usize = 64;
+
 /// The `[merger]` section as it is written.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -35,6 +38,8 @@ pub struct RawConfig {
     pub default_deadline: HumanDuration,
     /// Users who may see the state of the cluster, beside those whose token says so.
     pub operators: Vec<String>,
+    /// Shadow searches under way at a time; those beyond are dropped. 0 = this merger runs none.
+    pub shadow_searches_max: usize,
     /// A search that takes longer is logged.
     pub slow_query_threshold: HumanDuration,
     /// The log of slow searches shows their text, which is content of users.
@@ -52,6 +57,7 @@ impl Default for RawConfig {
             candidates_per_partition: 200,
             default_deadline: HumanDuration(Duration::from_secs(10)),
             operators: Vec::new(),
+            shadow_searches_max: 4,
             slow_query_threshold: HumanDuration(Duration::from_millis(500)),
             log_query_text: false,
         }
@@ -73,6 +79,8 @@ pub struct Config {
     pub default_deadline: Duration,
     /// Users who may see the state of the cluster, beside those whose token says so.
     pub operators: BTreeSet<UserId>,
+    /// Shadow searches under way at a time.
+    pub shadow_searches_max: usize,
     /// A search that takes longer is logged.
     pub slow_query_threshold: Duration,
     /// The log of slow searches shows their text.
@@ -93,6 +101,7 @@ impl Config {
             candidates_per_partition: raw.candidates_per_partition,
             default_deadline: raw.default_deadline.0,
             operators: BTreeSet::new(),
+            shadow_searches_max: raw.shadow_searches_max,
             slow_query_threshold: raw.slow_query_threshold.0,
             log_query_text: raw.log_query_text,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -119,6 +128,11 @@ impl RawConfig {
         in_range("query_depth_max", bound(self.query_depth_max), bound(hard.depth_max))?;
         let candidates = self.candidates_per_partition;
         in_range("candidates_per_partition", candidates.into(), CANDIDATES_MAX.into())?;
+        if self.shadow_searches_max > SHADOW_SEARCHES_MAX {
+            let problem =
+                format!("is {}, 0 to {SHADOW_SEARCHES_MAX} are allowed", self.shadow_searches_max);
+            return Err(invalid("shadow_searches_max", problem));
+        }
         let operators = self.operators.iter().map(UserId::new).collect::<Result<_, _>>();
         Ok(Config {
             query_limits: QueryLimits {
@@ -130,6 +144,7 @@ impl RawConfig {
             candidates_per_partition: candidates,
             default_deadline: self.default_deadline.0,
             operators: operators.map_err(|error| invalid("operators", error.to_string()))?,
+            shadow_searches_max: self.shadow_searches_max,
             slow_query_threshold: self.slow_query_threshold.0,
             log_query_text: self.log_query_text,
             ..Config::new(log, PartitionMap::divided(self.partitions))
@@ -166,6 +181,7 @@ mod tests {
             ("query_bytes_max = 9000", "query_bytes_max is 9000, 1 to 8192 are allowed"),
             ("query_depth_max = 33", "query_depth_max is 33"),
             ("candidates_per_partition = 1001", "candidates_per_partition is 1001"),
+            ("shadow_searches_max = 65", "shadow_searches_max is 65, 0 to 64 are allowed"),
             ("operators = ['']", "operators user id is empty"),
         ];
         for (text, problem) in cases {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use nautilus_proto::admin::v1::cluster_service_server::ClusterService;
-use nautilus_proto::admin::v1::{GetStatusRequest, GetStatusResponse};
+use nautilus_proto::admin::v1::{
+    GetShadowReportRequest, GetShadowReportResponse, GetStatusRequest, GetStatusResponse,
+};
 use nautilus_proto::search::v1::search_service_server::SearchService;
 use nautilus_proto::search::v1::{
     GetDocumentRequest, GetDocumentResponse, ListDocumentsRequest, ListDocumentsResponse,
@@ -77,5 +79,13 @@ impl ClusterService for MergerGrpc {
         let deadline = self.core.deadline_of(&request);
         let _under_way = self.core.metrics.begin();
         Ok(self.core.status(request.metadata(), deadline).await.map(Response::new)?)
+    }
+
+    async fn get_shadow_report(
+        &self,
+        request: Request<GetShadowReportRequest>,
+    ) -> Result<Response<GetShadowReportResponse>, Status> {
+        let _under_way = self.core.metrics.begin();
+        Ok(self.core.shadow_report(request.metadata()).await.map(Response::new)?)
     }
 }

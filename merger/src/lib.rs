@@ -9,11 +9,14 @@
 //!             └─► rank ─► second access check (catalog) ─► fetch (root), with highlights ─► page
 //! ```
 //!
+//! A drawn search is run again on a candidate build once it is answered, and only compared ([`shadow`]).
+//!
 //! It fails closed: without the catalog, or without a part of the scope that the caller did not
 //! give up, there is an error and no page. It holds no documents and no state of a request after
 //! its end; what a client keeps for it (tokens) is sealed.
 //!
-//! Life: [`RawConfig`] → [`Config`] → [`Merger::build`] → its services on a server, which drains.
+//! Life: [`RawConfig`] → [`Config`] → [`Merger::build`] → [`Merger::spawn`] and its services on a
+//! server, which drains.
 
 mod caller;
 mod candidates;
@@ -35,6 +38,7 @@ mod roots;
 mod scope;
 mod search;
 mod search_token;
+pub mod shadow;
 mod status;
 pub mod stopwatch;
 mod suggest;

@@ -9,7 +9,7 @@ use nautilus_proto::admin::v1::cluster_service_server::ClusterServiceServer;
 use nautilus_proto::root::v1::root_service_client::RootServiceClient;
 use nautilus_proto::search::v1::search_service_server::SearchServiceServer;
 use nautilus_service::server::MessageLimits;
-use nautilus_service::{Clock, Deadline, with_message_limits};
+use nautilus_service::{Clock, Deadline, TaskGroup, with_message_limits};
 use prometheus_client::registry::Registry;
 use tonic::transport::Channel;
 
@@ -17,6 +17,7 @@ use crate::Config;
 use crate::grpc::MergerGrpc;
 use crate::metrics::{Counts, Metrics};
 use crate::roots::Roots;
+use crate::shadow::Shadows;
 
 /// What a root may answer with in one message: candidates of many partitions.
 const ROOT_ANSWER: MessageLimits = MessageLimits::INTERNAL.of_client();
@@ -51,6 +52,7 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) analyzer: Analyzer,
     pub(crate) metrics: Metrics,
+    pub(crate) shadows: Shadows,
 }
 
 impl Merger {
@@ -60,6 +62,7 @@ impl Merger {
         let client = |root| with_message_limits!(RootServiceClient::new(root), ROOT_ANSWER);
         let roots = Roots::new(parts.roots.into_iter().map(client).collect());
         let core = Core {
+            shadows: Shadows::new(config.shadow_searches_max),
             config,
             catalog: parts.catalog,
             authenticator: parts.authenticator,
@@ -71,6 +74,12 @@ impl Merger {
             metrics: Metrics::default(),
         };
         Self { core: Arc::new(core) }
+    }
+
+    /// Starts what runs shadow searches. They end with `tasks`; without it they are only counted as dropped.
+    pub fn spawn(&self, tasks: &mut TaskGroup) {
+        let core = Arc::clone(&self.core);
+        tasks.spawn("shadow-searches", |stop| core.run_shadows(stop));
     }
 
     /// The public search API with the bounds of its messages, ready for a server.
@@ -90,6 +99,7 @@ impl Merger {
     /// Adds the metrics to those of the process.
     pub fn register_metrics(&self, registry: &mut Registry) {
         self.core.metrics.register(registry);
+        self.core.shadows.register(registry);
     }
 
     /// What was counted since the start.

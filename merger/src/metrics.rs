@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 
 /// Upper bounds of the buckets, in seconds: those OpenTelemetry recommends for calls, and some
 /// below, where most searches are.
-const SECONDS: [f64; 15] =
+pub(crate) const SECONDS: [f64; 15] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0];
 
 /// What was counted since the start.
@@ -120,8 +120,7 @@ impl Metrics {
     /// One request more is under way until the guard is gone: it goes with the work, also where the caller
     /// goes away or the time ends.
     pub(crate) fn begin(&self) -> InFlight {
-        self.in_flight.inc();
-        InFlight(self.in_flight.clone())
+        InFlight::begin(&self.in_flight)
     }
 
     /// A search took this long in all, and in each of its stages; `failure` is none of an answer.
@@ -153,6 +152,13 @@ impl Metrics {
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct InFlight(Gauge);
+
+impl InFlight {
+    pub(crate) fn begin(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {

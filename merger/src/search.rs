@@ -2,6 +2,9 @@
 //!
 //! Whatever fails on the way, nothing is shown: no step has a fallback that shows more.
 
+use std::time::Duration;
+
+use nautilus_proto::root::v1::ShadowTarget;
 use nautilus_proto::search::v1::{SearchRequest, SearchResponse};
 use nautilus_service::Deadline;
 use tonic::metadata::MetadataMap;
@@ -16,6 +19,7 @@ use crate::page::Page;
 use crate::rank::{Hit, Namespace, Place, Ranking, rank};
 use crate::root_client::RootError;
 use crate::search_token::{self, Binding, NamespaceSet, Progress};
+use crate::shadow::{Answered, Job};
 use crate::track::Track;
 use crate::understand::{Understood, understand};
 use crate::wish::Wish;
@@ -34,6 +38,8 @@ pub(crate) struct Run<'c> {
     pub(crate) progress: Option<Progress>,
     pub(crate) min: MinOffsets,
     pub(crate) deadline: Deadline,
+    /// It is the shadow of another one, for nobody to see.
+    pub(crate) shadow_on: Option<ShadowTarget>,
     pub(crate) track: &'c mut Track,
 }
 
@@ -47,6 +53,9 @@ impl Core {
         let mut track = Track::start(&self.clock);
         let answer = Box::pin(self.answer(metadata, &request, deadline, &mut track)).await;
         self.searched(&request.query, &track, answer.as_ref());
+        if let Some(job) = track.shadow.take().filter(|_| answer.is_ok()) {
+            self.shadows.submit(*job, self.clock.unix_ms());
+        }
         answer
     }
 
@@ -79,7 +88,9 @@ impl Core {
             min.require_all(&progress.offsets);
         }
         track.watch.lap("parse");
-        let run = Run { core: self, caller, wish, binding, progress, min, deadline, track };
+        let shadow_on = None;
+        let run =
+            Run { core: self, caller, wish, binding, progress, min, deadline, shadow_on, track };
         run.answer(scope, understood).await
     }
 
@@ -103,13 +114,16 @@ impl Run<'_> {
             if scope.is_empty() {
                 break;
             }
+            let began = self.core.clock.now();
             let found = self.find(&scope, &understood).await?;
             let mut page = self.page(&scope, found)?;
             self.track.watch.lap("rank");
+            let took = self.core.clock.now().saturating_duration_since(began);
             let shown = page.hits.iter().filter_map(|hit| scope.get(hit.namespace_index));
             let denied = self.core.denied(&self.caller.user, shown).await?;
             self.track.watch.lap("access_check");
             if denied.is_empty() {
+                self.prepare_shadow(&scope, understood, &page, took);
                 return self.show(&scope, page).await;
             }
             let is_allowed = |hit: &Hit| {
@@ -128,8 +142,31 @@ impl Run<'_> {
         self.show(&[], Page::default()).await
     }
 
+    /// Keeps what it takes to run this search again, where the root would have it so.
+    fn prepare_shadow(
+        &mut self,
+        scope: &[Namespace],
+        understood: Understood,
+        page: &Page,
+        took: Duration,
+    ) {
+        let Some(target) = self.track.shadow_on.take() else { return };
+        let mut min = self.min.clone();
+        min.require_all(&page.coverage.served);
+        self.track.shadow = Some(Box::new(Job {
+            target,
+            caller: self.caller.clone(),
+            wish: self.wish.clone(),
+            binding: self.binding.clone(),
+            min,
+            scope: scope.to_vec(),
+            understood,
+            shown: Answered::of(scope, page, took),
+        }));
+    }
+
     /// The page that what was found makes, and where the next one would begin.
-    fn page(&self, scope: &[Namespace], found: Found) -> Result<Page, MergerError> {
+    pub(crate) fn page(&self, scope: &[Namespace], found: Found) -> Result<Page, MergerError> {
         let Found { tree, mut response, statistics, coverage, build, is_relaxed, is_truncated } =
             found;
         let ranking = Ranking {

@@ -1,6 +1,6 @@
 //! The state of the cluster, for operators.
 
-use nautilus_proto::admin::v1::{GetStatusResponse, PartitionStatus};
+use nautilus_proto::admin::v1::{GetShadowReportResponse, GetStatusResponse, PartitionStatus};
 use nautilus_proto::common::v1::PartitionLabel;
 use nautilus_proto::root::v1 as root;
 use nautilus_service::Deadline;
@@ -11,6 +11,14 @@ use crate::merger::Core;
 use crate::root_client::Root;
 
 impl Core {
+    pub(crate) async fn shadow_report(
+        &self,
+        metadata: &MetadataMap,
+    ) -> Result<GetShadowReportResponse, MergerError> {
+        self.identify_operator(metadata).await?;
+        Ok(GetShadowReportResponse { report: self.shadows.report() })
+    }
+
     pub(crate) async fn status(
         &self,
         metadata: &MetadataMap,

@@ -12,6 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::MergerError;
 use crate::merger::Core;
 use crate::metrics::{inc_if, outcome_name};
+use crate::shadow::Job;
 use crate::stopwatch::{Stopwatch, micros};
 
 /// The work of one search so far.
@@ -24,17 +25,34 @@ pub(crate) struct Track {
     pub(crate) rows_scanned: u64,
     /// What the root's own time went into, for all questions.
     pub(crate) root_stages: Vec<Stage>,
+    /// Where the root would have it shadowed.
+    pub(crate) shadow_on: Option<root::ShadowTarget>,
+    /// What is to be run again once the answer is out.
+    pub(crate) shadow: Option<Box<Job>>,
+    has_answer: bool,
 }
 
 impl Track {
     pub(crate) fn start(clock: &Clock) -> Self {
         let watch = Stopwatch::start(clock);
-        Self { watch, partitions: 0, rows_scanned: 0, root_stages: Vec::new() }
+        Self {
+            watch,
+            partitions: 0,
+            rows_scanned: 0,
+            root_stages: Vec::new(),
+            shadow_on: None,
+            shadow: None,
+            has_answer: false,
+        }
     }
 
     /// The root answered, for `partitions`.
     pub(crate) fn answered(&mut self, partitions: usize, response: &root::SearchResponse) {
         self.partitions = partitions;
+        // A search is drawn once, however many questions it takes.
+        if !std::mem::replace(&mut self.has_answer, true) {
+            self.shadow_on.clone_from(&response.shadow);
+        }
         let rows = response.answers.iter().map(|answer| answer.rows_scanned);
         self.rows_scanned = rows.fold(self.rows_scanned, u64::saturating_add);
         for stage in &response.stages {

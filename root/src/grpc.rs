@@ -40,6 +40,14 @@ impl RootService for RootGrpc {
         Ok(self.root.search(request.into_inner(), deadline).await.map(Response::new)?)
     }
 
+    async fn search_shadow(
+        &self,
+        request: Request<SearchRequest>,
+    ) -> Result<Response<SearchResponse>, Status> {
+        let deadline = self.root.deadline_of(&request);
+        Ok(self.root.search_shadow(request.into_inner(), deadline).await.map(Response::new)?)
+    }
+
     async fn fetch(
         &self,
         request: Request<FetchRequest>,

@@ -11,6 +11,8 @@
 //!        ◄─ candidates, summed statistics, coverage ─ gather
 //! ```
 //!
+//! Of a drawn search it says where a candidate build could answer it too ([`shadow`]).
+//!
 //! It holds no documents and no state of a request after its end, and it cannot widen a grant: leaves
 //! verify it again. It neither ranks nor decides what a missing partition means to a client.
 //!
@@ -42,6 +44,7 @@ mod root;
 mod router;
 pub mod routing;
 mod search;
+pub mod shadow;
 mod stages;
 mod status;
 mod suggest;

@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::routing::RoutingTable;
+use crate::shadow::Offer;
 use crate::work::WorkCounter;
 
 /// Upper bounds of durations, in seconds: OpenTelemetry's for RPCs, and below them what a fan-out on
@@ -89,6 +90,7 @@ pub struct RootMetrics {
     suspects: Gauge,
     refused: Gauge,
     refused_requests: Counter,
+    shadow_offers: Family<ResultLabel, Counter>,
 }
 
 fn durations() -> Histogram {
@@ -116,6 +118,7 @@ impl Default for RootMetrics {
             suspects: Gauge::default(),
             refused: Gauge::default(),
             refused_requests: Counter::default(),
+            shadow_offers: Family::default(),
         }
     }
 }
@@ -205,6 +208,11 @@ impl RootMetrics {
             "Requests sent to a drained group because no other one could answer",
             self.drained_group_requests.clone(),
         );
+        registry.register(
+            "root_shadow_searches",
+            "Searches drawn to be shadowed: offered to the merger, or why not: suspect, not_served, same_build",
+            self.shadow_offers.clone(),
+        );
     }
 
     /// How many fingerprints are suspect, and how many of those refused.
@@ -217,6 +225,11 @@ impl RootMetrics {
     /// A request was refused because leaves died of its like.
     pub(crate) fn refused(&self) {
         self.refused_requests.inc();
+    }
+
+    /// A search was drawn to be shadowed.
+    pub(crate) fn shadow_offer(&self, offer: Offer) {
+        self.shadow_offers.get_or_create(&ResultLabel { result: offer.name() }).inc();
     }
 
     pub(crate) fn searched(&self, outcome: &'static str, elapsed: Duration) {
@@ -338,6 +351,7 @@ mod tests {
         metrics.asked();
         metrics.suspects(3, 1);
         metrics.refused();
+        metrics.shadow_offer(Offer::NotServed);
         let _under_way = metrics.requests.begin();
         metrics.table(&RoutingTable::unknown(nautilus_types::PartitionMap::divided(1)));
         let mut registry = Registry::with_prefix("nautilus");
@@ -360,6 +374,7 @@ mod tests {
             "nautilus_root_suspect_queries 3",
             "nautilus_root_quarantined_queries 1",
             "nautilus_root_quarantined_requests_total 1",
+            "nautilus_root_shadow_searches_total{result=\"not_served\"} 1",
             "nautilus_root_inflight 1",
             "nautilus_root_leaf_inflight 0",
             "nautilus_root_leaf_requests_total 1",

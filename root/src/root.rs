@@ -23,6 +23,7 @@ use crate::metrics::RootMetrics;
 use crate::registry_watch::RegistryWatch;
 use crate::router::{Router, RoutingState};
 use crate::routing::RoutingTable;
+use crate::shadow::{SettingWatch, ShadowSetting};
 use crate::suspect_sharing::SuspectSharing;
 use crate::work::Work;
 use crate::{Config, RootError};
@@ -38,6 +39,8 @@ pub struct Root {
     pub(crate) verifier: GrantVerifier,
     pub(crate) clock: Clock,
     pub(crate) metrics: RootMetrics,
+    /// Which searches are shadowed.
+    pub(crate) shadow: Arc<ShadowSetting>,
     /// Counts what leaves said of themselves.
     pub(crate) statuses: watch::Sender<u64>,
     /// Ends the streams that stay open.
@@ -85,6 +88,7 @@ impl Root {
             verifier,
             clock,
             metrics,
+            shadow: Arc::default(),
             statuses: watch::Sender::new(0),
             stop: CancellationToken::new(),
             default_deadline: config.default_deadline,
@@ -107,6 +111,13 @@ impl Root {
         let (telling, hearing) = (sharing(), sharing());
         tasks.spawn("tell-suspects", |stop| telling.tell(stop));
         tasks.spawn("hear-suspects", |stop| hearing.hear(stop));
+        let shadow = SettingWatch {
+            registry: Arc::clone(&registry),
+            setting: Arc::clone(&self.shadow),
+            relist_interval: self.following.relist_interval,
+            timeout: self.following.timeout,
+        };
+        tasks.spawn("watch-shadow-setting", |stop| shadow.run(stop));
         let follow = RegistryWatch {
             registry,
             router: Arc::clone(&self.router),

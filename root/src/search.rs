@@ -24,10 +24,10 @@ use crate::stages::{FAN_OUT, GATHER, ROUTE, Stages, VERIFY, micros};
 use crate::{Root, RootError};
 
 /// A request that was checked.
-struct Checked {
-    scope: Vec<Namespace>,
-    scoring_leaves: usize,
-    group: Option<GroupName>,
+pub(crate) struct Checked {
+    pub(crate) scope: Vec<Namespace>,
+    pub(crate) scoring_leaves: usize,
+    pub(crate) group: Option<GroupName>,
 }
 
 /// What all parts of a search have in common.
@@ -80,10 +80,7 @@ impl Root {
         stages.end(VERIFY);
         let Checked { scope, scoring_leaves, group } = checked?;
 
-        let mut parts = split(&self.map, scope.iter().map(|(name, _)| name), &request.min_offsets);
-        for part in &mut parts {
-            part.changed_before_offset = lowest_offset_of(part.partition, &request.changed_before);
-        }
+        let parts = self.parts_of(&scope, request);
         stages.end(ROUTE);
 
         let rules = SearchRules {
@@ -102,6 +99,7 @@ impl Root {
         let (namespaces, sort) = (request.namespaces.as_slice(), request.sort.as_ref());
         let rules = Rules { namespaces, scoring_leaves, sort };
         let mut response = gather(&parts, outcomes.collect(), rules);
+        response.shadow = self.shadow_of(request, &parts, &response);
         stages.end(GATHER);
         response.stages = stages.to_proto();
         Ok(response)
@@ -153,7 +151,7 @@ impl Root {
         self.metrics.covered(dispatched.len() - failed, dispatched.len());
     }
 
-    fn check_search(&self, request: &SearchRequest) -> Result<Checked, RootError> {
+    pub(crate) fn check_search(&self, request: &SearchRequest) -> Result<Checked, RootError> {
         let (purpose, query) = (Purpose::Search, request.query.as_ref());
         let now_ms = self.clock.unix_ms();
         let grant = request::grant(&self.verifier, &request.grant, now_ms, purpose, query)?;
@@ -167,6 +165,37 @@ impl Root {
         Ok(Checked { scope, scoring_leaves, group })
     }
 
+    /// The request divided by partition.
+    pub(crate) fn parts_of(&self, scope: &[Namespace], request: &SearchRequest) -> Vec<Part> {
+        let names = scope.iter().map(|(name, _)| name);
+        let mut parts = split(&self.map, names, &request.min_offsets);
+        for part in &mut parts {
+            part.changed_before_offset = lowest_offset_of(part.partition, &request.changed_before);
+        }
+        parts
+    }
+
+    /// What a leaf is asked for a part.
+    pub(crate) fn leaf_request(
+        &self,
+        part: &Part,
+        request: &SearchRequest,
+        deadline: Deadline,
+    ) -> leaf::SearchRequest {
+        leaf::SearchRequest {
+            context: Some(self.context(part, &request.grant)),
+            namespaces: picked(&request.namespaces, part),
+            query: request.query.clone(),
+            limit: request.limit,
+            budget_us: self.leaf_budget_us(request.budget_us, deadline),
+            filter: request.filter,
+            sort: request.sort,
+            after: request.after.clone(),
+            statistics: request.statistics.clone(),
+            changed_before_offset: part.changed_before_offset,
+        }
+    }
+
     async fn search_part(
         &self,
         ask: Ask<'_>,
@@ -175,18 +204,7 @@ impl Root {
     ) -> Dispatched<leaf::SearchResponse> {
         let (part, deadline) = (ask.part, ask.deadline);
         let send = |mut leaf: Leaf| {
-            let message = leaf::SearchRequest {
-                context: Some(self.context(part, &request.grant)),
-                namespaces: picked(&request.namespaces, part),
-                query: request.query.clone(),
-                limit: request.limit,
-                budget_us: self.leaf_budget_us(request.budget_us, deadline),
-                filter: request.filter,
-                sort: request.sort,
-                after: request.after.clone(),
-                statistics: request.statistics.clone(),
-                changed_before_offset: part.changed_before_offset,
-            };
+            let message = self.leaf_request(part, request, deadline);
             async move { call(&self.clock, deadline, message, |message| leaf.search(message)).await }
         };
         let check = |answer: &leaf::SearchResponse| check_search(part, &rules, answer);

@@ -3,6 +3,7 @@
 mod promote;
 mod rebuild;
 mod repository;
+mod shadow;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -56,6 +57,18 @@ Examples:
     /// Go back to what each replica group served before, one after the other
     #[command(after_help = "Example:\n  nautilus build rollback --config cluster.toml")]
     Rollback(promote::RollbackArgs),
+    /// Run a share of searches on a candidate build as well, and compare what it would have shown
+    #[command(after_help = "\
+A drawn search is answered as ever. Then it is asked once more, of a replica group that serves the candidate: best of
+one that is drained, so that users never meet it. Only sums of how the answers differ are kept.
+
+Examples:
+  nautilus build promote stems --group b --keep-drained --config cluster.toml --as ada
+  nautilus build shadow stems --share 1% --for 1h --config cluster.toml
+  nautilus build shadow --config cluster.toml                       what is asked for now
+  nautilus build shadow --report --merger 10.0.0.7:7700 --merger 10.0.0.8:7700
+  nautilus build shadow --off --config cluster.toml")]
+    Shadow(shadow::ShadowArgs),
     /// Remove builds that nobody serves or could go back to
     #[command(after_help = "\
 What is fed from the log alone stays, and so does what is younger than --older-than.
@@ -100,6 +113,7 @@ pub(crate) async fn run(global: &Global, command: BuildCommand) -> anyhow::Resul
         BuildCommand::Verify(which) => verify(global, &which).await,
         BuildCommand::Promote(args) => promote::promote(global, &args).await,
         BuildCommand::Rollback(args) => promote::rollback(global, &args).await,
+        BuildCommand::Shadow(args) => shadow::run(global, &args).await,
         BuildCommand::Gc(args) => gc(global, &args).await,
     }
 }

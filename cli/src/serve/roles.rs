@@ -168,6 +168,7 @@ async fn merger(
         .reflection(&[nautilus_proto::FILE_DESCRIPTOR_SET]);
     let server = transport.public(server).bind(config.server.listen_address).await?;
     let address = server.local_addr();
+    merger.spawn(&mut serving);
     serving.spawn("merger-server", |stop| server.serve(stop));
     Ok(Running {
         address: Some(address),

@@ -182,7 +182,7 @@ pub async fn preview(
 }
 
 /// A lease whose key was not written, or may not have been: with it goes whatever there is.
-async fn give_back(registry: &dyn Registry, lease: Option<LeaseId>) {
+pub(super) async fn give_back(registry: &dyn Registry, lease: Option<LeaseId>) {
     let Some(lease) = lease else { return };
     if let Err(error) = within(registry.revoke_lease(lease)).await {
         tracing::debug!(%error, "a lease could not be given back, it ends by itself");

@@ -10,6 +10,7 @@
 //! groups/<group>/moves/<p0007>             MoveRequest        by a person, until the coordinator has decided
 //! groups/<group>/standing                  GroupStanding      by a person, stays or under a lease
 //! groups/<group>/build                     GroupBuild         by a person, stays
+//! shadow/candidate                         ShadowSearches     by a person, stays or under a lease
 //! suspects/<fingerprint>/<p0007>/<group>/<leaf>/<time>  none  by a root, under a lease that nobody keeps alive
 //! digests/<p0007>/<group>                  PartitionDigests   by the serving leaf, stays
 //! ```
@@ -23,6 +24,7 @@ mod key;
 mod markings;
 mod names;
 mod record;
+mod shadow;
 mod suspicion;
 mod values;
 
@@ -32,6 +34,7 @@ pub use key::{Key, prefix};
 pub use markings::{Cordon, CordonKind, GroupStanding, GroupState, MoveRequest, Note};
 pub use names::{CoordinatorName, GroupName, InvalidName, LeafName, NAME_BYTES_MAX};
 pub use record::Record;
+pub use shadow::{SHARE_ALL, ShadowSearches};
 pub use suspicion::Suspicion;
 pub use values::{
     Assignment, Decision, HELD_BACK_BYTES_MAX, Holder, Leader, LeafRegistration, REFUSED_MOVES_MAX,

@@ -9,7 +9,7 @@ use nautilus_registry::layout::{
     Assignment, BuildRef, CoordinatorName, Cordon, CordonKind, DIGEST_POINTS_MAX, Decision,
     DigestPoint, GroupBuild, GroupName, GroupStanding, GroupState, Holder, Key, Leader, LeafName,
     LeafRegistration, MoveRequest, Note, PartitionDigests, REFUSED_MOVES_MAX, Record, RefusedMove,
-    Replica, ReplicaState, UNASSIGNED_MAX, WHY_BYTES_MAX,
+    Replica, ReplicaState, SHARE_ALL, ShadowSearches, UNASSIGNED_MAX, WHY_BYTES_MAX,
 };
 use nautilus_registry::{Entry, RegistryError, Revision, VALUE_BYTES_MAX};
 use nautilus_types::{Class, Epoch, Offset, PartitionId};
@@ -36,6 +36,7 @@ const STANDING: &[u8] = b"\x08\x02\x12\x02me\x1a\x06deploy\x20\xe8\x07";
 
 const BUILD: &[u8] =
     b"\x0a\x0a\x0a\x06b-2026\x10\x02\x12\x02\x10\x01\x1a\x02me\x22\x06deploy\x28\xe8\x07";
+const SHADOW: &[u8] = b"\x0a\x06b-2026\x10\x90\x4e\x1a\x02me\x22\x06deploy\x28\xe8\x07";
 
 fn leaf(name: &str) -> LeafName {
     LeafName::new(name).expect("valid")
@@ -117,6 +118,11 @@ fn standing() -> GroupStanding {
     GroupStanding { state: GroupState::Drained, note: note("deploy"), placed_unix_ms: 1_000 }
 }
 
+fn shadow() -> ShadowSearches {
+    let (build, share_per_million) = (Some("b-2026".to_owned()), 10_000);
+    ShadowSearches { build, share_per_million, note: note("deploy"), placed_unix_ms: 1_000 }
+}
+
 fn digests() -> PartitionDigests {
     let point = DigestPoint {
         next_offset: Offset(4_096),
@@ -174,6 +180,7 @@ fn every_value_keeps_its_bytes() {
     check(&standing(), standing().encode(), GroupStanding::decode, STANDING);
     check(&build(), build().encode(), GroupBuild::decode, BUILD);
     check(&digests(), digests().encode(), PartitionDigests::decode, DIGESTS);
+    check(&shadow(), shadow().encode(), ShadowSearches::decode, SHADOW);
     // Nothing held back and nothing unassigned is no bytes at all.
     assert_eq!(Decision::default().encode().expect("encodes"), "");
     assert_eq!(Decision::decode(b"").expect("decodes"), Decision::default());
@@ -231,6 +238,7 @@ fn what_people_write_is_one_line_with_a_name() {
             MoveRequest { note: note.clone(), ..move_request() }.encode(),
             GroupStanding { note: note.clone(), ..standing() }.encode(),
             GroupBuild { note: note.clone(), ..build() }.encode(),
+            ShadowSearches { note: note.clone(), ..shadow() }.encode(),
         ] {
             assert_eq!(outcome.expect_err("refused").class(), Class::Invalid);
         }
@@ -246,6 +254,16 @@ fn what_people_write_is_one_line_with_a_name() {
             assert_eq!(outcome.expect_err("refused").class(), Class::Invalid);
         }
     }
+    for (name, share_per_million) in
+        [(Some(""), 1), (Some("a b"), 1), (None, 0), (None, SHARE_ALL + 1)]
+    {
+        let build = name.map(str::to_owned);
+        let wrong = ShadowSearches { build, share_per_million, ..shadow() };
+        assert_eq!(wrong.encode().expect_err("refused").class(), Class::Invalid);
+    }
+    let of_log = ShadowSearches { build: None, share_per_million: SHARE_ALL, ..shadow() };
+    let bytes = of_log.encode().expect("encodes");
+    assert_eq!(ShadowSearches::decode(&bytes).expect("decodes"), of_log);
     let outcome = MoveRequest { epoch: Some(Epoch(0)), ..move_request() }.encode();
     assert_eq!(outcome.expect_err("refused").class(), Class::Invalid);
     let note = Note { owner: "Grüße 🦀".to_owned(), reason: "ß".repeat(127) };

@@ -46,6 +46,13 @@ impl RootService for Teller {
         nothing_else()
     }
 
+    async fn search_shadow(
+        &self,
+        _: Request<SearchRequest>,
+    ) -> Result<Response<SearchResponse>, Status> {
+        nothing_else()
+    }
+
     async fn suggest(
         &self,
         _: Request<SuggestRequest>,

@@ -23,15 +23,15 @@ use crate::world::{Client, World, bounded, ids, query, refusal, upsert};
 const PARTITIONS: u32 = 4;
 const NAMESPACES: usize = 6;
 const OF_EACH: usize = 5;
-const NAME: &str = "stems";
+pub(crate) const NAME: &str = "stems";
 
-type Ports = (Arc<dyn Registry>, Arc<dyn MutationLog>, Arc<dyn IndexRepository>);
+pub(crate) type Ports = (Arc<dyn Registry>, Arc<dyn MutationLog>, Arc<dyn IndexRepository>);
 
-fn stems() -> BuildRef {
+pub(crate) fn stems() -> BuildRef {
     BuildRef { name: Some(NAME.to_owned()), analyzer_version: 2 }
 }
 
-fn note() -> Note {
+pub(crate) fn note() -> Note {
     Note { owner: "sre".to_owned(), reason: "a build".to_owned() }
 }
 
@@ -40,14 +40,14 @@ fn everywhere(text: &str) -> SearchRequest {
     SearchRequest { namespaces, ..query(text, "") }
 }
 
-async fn say(registry: &dyn Registry, record: Record) {
+pub(crate) async fn say(registry: &dyn Registry, record: Record) {
     let (key, value) = (record.key().to_string(), record.encode().expect("valid"));
     let operations = vec![Operation::Put { key, value, lease: None }];
     registry.transact(Transaction { conditions: Vec::new(), operations }).await.expect("written");
 }
 
 /// Makes the build of all partitions, once leaves have published what it is made of.
-async fn rebuild(ports: &Ports, folder: &std::path::Path) -> Vec<Rebuilt> {
+pub(crate) async fn rebuild(ports: &Ports, folder: &std::path::Path) -> Vec<Rebuilt> {
     let (_, log, repository) = ports;
     let settings = RebuildSettings {
         build: NAME.to_owned(),
@@ -84,15 +84,22 @@ async fn hand_over(
     name: &str,
     build: &BuildRef,
 ) {
-    let group = GroupName::new(name).expect("valid");
-    let standing = |state| {
-        let standing = GroupStanding { state, note: note(), placed_unix_ms: 1 };
-        Record::Standing(group.clone(), standing)
-    };
-    say(registry, standing(GroupState::Drained)).await;
+    say(registry, standing(name, GroupState::Drained)).await;
     // The root must have heard of it, and what was under way must have ended.
     bounded("the root sends no more", until_drained(client, name)).await;
     searches.more().await;
+    exchange(registry, name, build).await;
+    say(registry, standing(name, GroupState::Active)).await;
+}
+
+pub(crate) fn standing(group: &str, state: GroupState) -> Record {
+    let group = GroupName::new(group).expect("valid");
+    Record::Standing(group, GroupStanding { state, note: note(), placed_unix_ms: 1 })
+}
+
+/// Has a drained group serve the build.
+pub(crate) async fn exchange(registry: &dyn Registry, name: &str, build: &BuildRef) {
+    let group = GroupName::new(name).expect("valid");
     let said = GroupBuild { build: build.clone(), previous: None, note: note(), placed_unix_ms: 1 };
     say(registry, Record::Build(group.clone(), said)).await;
     let all_serve = async {
@@ -111,10 +118,9 @@ async fn hand_over(
         }
     };
     bounded("the group serves the build", all_serve).await;
-    say(registry, standing(GroupState::Active)).await;
 }
 
-async fn until_drained(client: &Client, group: &str) {
+pub(crate) async fn until_drained(client: &Client, group: &str) {
     loop {
         let request = client.request("operator:ada", GetStatusRequest {});
         let status = client.cluster().get_status(request).await.expect("said").into_inner();

@@ -9,5 +9,6 @@ mod isolation;
 mod paging;
 mod recovery;
 mod roots;
+mod shadow;
 mod tokens;
 mod world;

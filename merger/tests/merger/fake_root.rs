@@ -17,6 +17,7 @@ use nautilus_service::Clock;
 use nautilus_service::deadline::{GRPC_TIMEOUT, parse_timeout};
 use nautilus_types::{Incarnation, NamespaceName, PartitionId};
 use prost::Message as _;
+use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use crate::system::MAP;
@@ -43,6 +44,19 @@ pub(crate) enum Meanwhile {
     CatalogDown,
 }
 
+/// What becomes of shadow searches.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Candidate {
+    /// They are answered as searches are.
+    #[default]
+    Same,
+    /// Their answers are changed.
+    Changed(fn(&mut root::SearchResponse)),
+    Failing(fn() -> Status),
+    /// They are answered once this says so.
+    Held(watch::Receiver<bool>),
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) documents: Vec<Doc>,
@@ -56,6 +70,10 @@ pub(crate) struct State {
     pub(crate) meanwhile: Option<Meanwhile>,
     pub(crate) refusal: Option<fn() -> Status>,
     pub(crate) lie: Option<fn(&mut root::SearchResponse)>,
+    /// Where it would have searches shadowed, and what the candidate does then.
+    pub(crate) shadow: Option<root::ShadowTarget>,
+    pub(crate) candidate: Candidate,
+    pub(crate) shadows: Vec<root::SearchRequest>,
     /// What each search was given.
     pub(crate) timeouts: Vec<Duration>,
     pub(crate) searches: Vec<root::SearchRequest>,
@@ -134,8 +152,35 @@ impl RootService for FakeRoot {
         if let Some(lie) = state.lie {
             lie(&mut response);
         }
+        if request.build.is_none() && request.statistics.is_none() && request.after.is_none() {
+            response.shadow.clone_from(&state.shadow);
+        }
         state.timeouts.push(timeout);
         state.searches.push(request);
+        Ok(Response::new(response))
+    }
+
+    async fn search_shadow(
+        &self,
+        request: Request<root::SearchRequest>,
+    ) -> Result<Response<root::SearchResponse>, Status> {
+        let request = request.into_inner();
+        let query = request.query.as_ref().expect("always");
+        let hash = query_hash(&query.encode_to_vec());
+        self.check(&request.grant, Purpose::Search, hash, &request.namespaces)?;
+        let (mut response, candidate) = {
+            let mut state = self.state();
+            state.shadows.push(request.clone());
+            (model::search(&state, &request), state.candidate.clone())
+        };
+        match candidate {
+            Candidate::Same => {}
+            Candidate::Changed(change) => change(&mut response),
+            Candidate::Failing(status) => return Err(status()),
+            Candidate::Held(mut until) => {
+                until.wait_for(|is_over| *is_over).await.expect("the test lives");
+            }
+        }
         Ok(Response::new(response))
     }
 

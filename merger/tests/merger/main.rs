@@ -7,6 +7,7 @@ mod explain;
 mod fake_root;
 mod paging;
 mod search;
+mod shadow;
 mod slow_log;
 mod suggest;
 mod system;

@@ -10,7 +10,9 @@ use nautilus_identity::{
 };
 use nautilus_merger::{Config, Merger, Parts};
 use nautilus_proto::admin::v1::cluster_service_client::ClusterServiceClient;
-use nautilus_proto::admin::v1::{GetStatusRequest, GetStatusResponse};
+use nautilus_proto::admin::v1::{
+    GetShadowReportRequest, GetStatusRequest, GetStatusResponse, ShadowReport,
+};
 use nautilus_proto::common::v1::NamespaceRef;
 use nautilus_proto::root::v1::root_service_server::RootServiceServer;
 use nautilus_proto::search::v1::search_service_client::SearchServiceClient;
@@ -89,6 +91,7 @@ impl System {
         let mut config = Config::new(LOG, MAP);
         set(&mut config);
         let merger = Merger::build(config, parts, Clock::system());
+        merger.spawn(&mut tasks);
         let server = server("merger")
             .service(merger.search_service())
             .service(merger.cluster_service())
@@ -199,6 +202,13 @@ impl System {
         request: ListDocumentsRequest,
     ) -> Result<ListDocumentsResponse, Status> {
         Ok(self.client().list_documents(self.request(user, request)).await?.into_inner())
+    }
+
+    /// What shadow searches have shown.
+    pub(crate) async fn shadow_report(&self, token: &str) -> Result<Option<ShadowReport>, Status> {
+        let mut client = ClusterServiceClient::new(self.channel.clone());
+        let request = authorized(GetShadowReportRequest {}, token);
+        Ok(client.get_shadow_report(request).await?.into_inner().report)
     }
 
     pub(crate) async fn status(&self, token: &str) -> Result<GetStatusResponse, Status> {

@@ -77,7 +77,7 @@ impl Dispatcher {
 
     /// Drops answers of holders that may have been replaced, as long as the registry says who they
     /// are. Without it such answers are better than none, and say so.
-    fn fence(&self, routed: &Routed, label: &mut PartitionLabel) -> Result<(), Failure> {
+    pub(crate) fn fence(&self, routed: &Routed, label: &mut PartitionLabel) -> Result<(), Failure> {
         let replica = &routed.replica;
         let table = &self.router.routes().table;
         let is_outdated =

@@ -8,4 +8,5 @@ mod groups;
 mod lethal;
 mod replicas;
 mod requests;
+mod shadow;
 mod slow;

@@ -19,7 +19,7 @@ use crate::commands::status;
 use crate::exit::Failure;
 use crate::format;
 use crate::output;
-use crate::placement::{Asked, Placement, listed};
+use crate::placement::{Asked, Placement, group_name, listed};
 
 /// Begins the reason of a drained group that these commands have under way.
 const REASON: &str = "build ";
@@ -48,6 +48,14 @@ struct HowArgs {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30m")]
     wait: Duration,
 
+    /// Only this replica group
+    #[arg(long, value_name = "GROUP", value_parser = group_name)]
+    group: Option<GroupName>,
+
+    /// Leave the group drained, for shadow searches; the same command without this goes on
+    #[arg(long, requires = "group")]
+    keep_drained: bool,
+
     /// Compare no answers: for a cluster whose namespaces the user of --as may not read
     #[arg(long)]
     no_compare: bool,
@@ -69,14 +77,14 @@ struct Step {
 pub(super) async fn promote(global: &Global, args: &PromoteArgs) -> anyhow::Result<()> {
     let build = sound(&args.how.asked, &args.name).await?;
     let placement = Placement::open(global, &args.how.asked.config).await?;
-    let steps = forward(&placement.groups().await?, &build);
+    let steps = chosen(&args.how, forward(&placement.groups().await?, &build));
     go(global, &args.how, &placement, &steps).await
 }
 
 /// Has every group serve what it did before.
 pub(super) async fn rollback(global: &Global, args: &RollbackArgs) -> anyhow::Result<()> {
     let placement = Placement::open(global, &args.how.asked.config).await?;
-    let steps = back(&placement.groups().await?);
+    let steps = chosen(&args.how, back(&placement.groups().await?));
     if steps.is_empty() {
         let message = "no replica group has a build to go back to";
         return Err(Failure::new(Class::Precondition, message).into());
@@ -101,6 +109,12 @@ async fn sound(asked: &Asked, name: &str) -> anyhow::Result<BuildRef> {
         return Err(incomplete(name, &checked.problems).into());
     }
     Ok(checked.build)
+}
+
+/// Those of the group that was named, if one was.
+fn chosen(how: &HowArgs, mut steps: Vec<Step>) -> Vec<Step> {
+    steps.retain(|step| how.group.as_ref().is_none_or(|group| *group == step.group));
+    steps
 }
 
 /// Whether the group was drained by one of these commands, which did not come to its end.
@@ -242,6 +256,10 @@ async fn hand_over(
         judge(&verdict)?;
         let equal = format::counted(verdict.equal, "answer");
         with.say(&format!("caught up; {equal} alike, {} undecided", verdict.undecided));
+    }
+    if how.keep_drained {
+        with.say(&format!("group {group} stays drained; shadow searches may come"));
+        return Ok(());
     }
     with.set_standing(GroupState::Active, note(how, to)).await?;
     with.say(&format!("group {group} takes searches again"));

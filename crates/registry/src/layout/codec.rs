@@ -13,6 +13,7 @@ use super::builds::GroupBuild;
 use super::digests::PartitionDigests;
 use super::markings::{Cordon, GroupStanding, MoveRequest};
 use super::names::{CoordinatorName, InvalidName, LeafName};
+use super::shadow::ShadowSearches;
 use super::values::{
     Assignment, Decision, HELD_BACK_BYTES_MAX, Holder, Leader, LeafRegistration, REFUSED_MOVES_MAX,
     RefusedMove, Replica, ReplicaState, TEXT_BYTES_MAX, UNASSIGNED_MAX, WHY_BYTES_MAX,
@@ -22,6 +23,7 @@ use crate::RegistryError;
 mod builds;
 mod digests;
 mod markings;
+mod shadow;
 
 /// A rule that a value breaks.
 type Broken = String;
@@ -109,6 +111,7 @@ codec!(MoveRequest, "move request");
 codec!(GroupStanding, "group standing");
 codec!(GroupBuild, "group build");
 codec!(PartitionDigests, "partition digests");
+codec!(ShadowSearches, "shadow searches");
 
 impl LeafRegistration {
     fn check(&self) -> Result<(), Broken> {

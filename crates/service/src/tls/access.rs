@@ -35,6 +35,7 @@ const TABLE: &[(&str, Methods)] = &[
         "nautilus.root.v1.RootService",
         &[
             ("Search", MERGER),
+            ("SearchShadow", MERGER),
             ("Fetch", MERGER),
             ("List", MERGER),
             ("Suggest", MERGER),
@@ -76,7 +77,10 @@ const TABLE: &[(&str, Methods)] = &[
             ("ListMounts", Access::Token),
         ],
     ),
-    ("nautilus.admin.v1.ClusterService", &[("GetStatus", Access::Token)]),
+    (
+        "nautilus.admin.v1.ClusterService",
+        &[("GetStatus", Access::Token), ("GetShadowReport", Access::Token)],
+    ),
     ("grpc.health.v1.Health", &[("Check", ANY), ("Watch", ANY)]),
     (
         "grpc.reflection.v1.ServerReflection",
@@ -170,6 +174,7 @@ mod tests {
         assert_eq!(callers("/nautilus.leaf.v1.LeafService/Search"), [Role::Root]);
         assert_eq!(callers("/nautilus.leaf.v1.LeafService/Fetch"), [Role::Root]);
         assert_eq!(callers("/nautilus.root.v1.RootService/Search"), [Role::Merger]);
+        assert_eq!(callers("/nautilus.root.v1.RootService/SearchShadow"), [Role::Merger]);
         assert_eq!(callers("/nautilus.root.v1.RootService/WatchReplicas"), [Role::IndexBuilder]);
         assert_eq!(callers("/grpc.health.v1.Health/Check"), Role::ALL);
     }

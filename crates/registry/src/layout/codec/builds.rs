@@ -7,16 +7,18 @@ use crate::layout::builds::{BuildRef, GroupBuild};
 use crate::layout::markings::Note;
 use crate::layout::values::TEXT_BYTES_MAX;
 
+/// A build's name, where it has one.
+pub(super) fn check_name(name: Option<&str>) -> Result<(), Broken> {
+    let is_name = |name: &str| !name.is_empty() && name.len() <= TEXT_BYTES_MAX && is_visible(name);
+    if name.is_none_or(is_name) {
+        return Ok(());
+    }
+    Err(format!("build {name:?} is not 1 to {TEXT_BYTES_MAX} printable characters"))
+}
+
 impl BuildRef {
     fn check(&self) -> Result<(), Broken> {
-        let is_name =
-            |name: &String| !name.is_empty() && name.len() <= TEXT_BYTES_MAX && is_visible(name);
-        if !self.name.as_ref().is_none_or(is_name) {
-            let name = &self.name;
-            return Err(format!(
-                "build {name:?} is not 1 to {TEXT_BYTES_MAX} printable characters"
-            ));
-        }
+        check_name(self.name.as_deref())?;
         if self.analyzer_version == 0 {
             return Err("analyzer version is 0".to_owned());
         }
