@@ -15,6 +15,8 @@
 
 mod blocking;
 mod check;
+#[cfg(test)]
+mod child;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;

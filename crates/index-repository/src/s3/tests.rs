@@ -11,6 +11,7 @@ use super::*;
 mod conformance;
 mod creating;
 mod faults;
+mod killed;
 mod opening;
 mod proxy;
 mod snapshots;
@@ -33,13 +34,17 @@ fn bucket_of(server: &S3) -> S3Config {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let bucket = format!("bucket-{}", NEXT.fetch_add(1, Ordering::Relaxed));
     server.make_bucket(&bucket);
+    config(server.endpoint(), bucket)
+}
+
+fn config(endpoint: String, bucket: String) -> S3Config {
     let credentials = S3Credentials::Fixed {
         key_id: S3::KEY_ID.to_owned(),
         secret_key: S3::SECRET_KEY.to_owned(),
         token: None,
     };
     S3Config {
-        endpoint: Some(server.endpoint()),
+        endpoint: Some(endpoint),
         credentials,
         pause_first: Duration::from_millis(20),
         part_bytes: PART_BYTES,

@@ -1,4 +1,4 @@
-//! A proxy in front of the server that loses requests or answers, and changes requests, by rule.
+//! A proxy in front of the server that loses requests or answers, and changes requests, by rule; or that tells what passes.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -24,6 +24,22 @@ struct Rule {
     times: u32,
 }
 
+/// What is about to pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Passing {
+    /// A request that the server has not seen yet.
+    Request,
+    /// The middle of a long request's body.
+    Middle,
+    /// The answer to a request, which the client has not seen yet.
+    Answer,
+}
+
+/// Bytes of a request after which it is in its middle: less than a part has.
+const MIDDLE_BYTES: usize = 2 * 1024 * 1024;
+
+type Watch = Arc<dyn Fn(Passing) + Send + Sync>;
+
 /// Listens on loopback until the test ends. Connections are one request after the other.
 #[derive(Debug, Clone)]
 pub(super) struct Proxy {
@@ -33,6 +49,11 @@ pub(super) struct Proxy {
 
 impl Proxy {
     pub(super) fn start(endpoint: &str) -> Self {
+        Self::watched(endpoint, Arc::new(|_| ()))
+    }
+
+    /// `watch` is told everything before it passes.
+    pub(super) fn watched(endpoint: &str, watch: Watch) -> Self {
         let server = endpoint.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -44,7 +65,7 @@ impl Proxy {
                 let server = TcpStream::connect(&server);
                 let Ok(server) = server else { continue };
                 let (rule, lost) = (Arc::clone(&rule), Arc::default());
-                serve(&client, &server, &rule, &lost);
+                serve(&client, &server, &rule, &lost, &watch);
             }
         });
         proxy
@@ -65,12 +86,15 @@ fn serve(
     server: &TcpStream,
     rule: &Arc<Mutex<Option<Rule>>>,
     lost: &Arc<Mutex<bool>>,
+    watch: &Watch,
 ) {
     let both = || (client.try_clone().expect("cloned"), server.try_clone().expect("cloned"));
     let ((mut client_in, mut server_out), (mut client_out, mut server_in)) = (both(), both());
-    let (rule, loses) = (Arc::clone(rule), Arc::clone(lost));
+    let (rule, loses, watch_out) = (Arc::clone(rule), Arc::clone(lost), Arc::clone(watch));
     thread::spawn(move || {
+        let mut passed = 0;
         let _ = pump(&mut client_in, &mut server_out, |bytes| {
+            passed = tell(&watch_out, bytes, passed);
             match fate(&rule, bytes) {
                 Some(Fate::RequestLost) => return false,
                 Some(Fate::AnswerLost) => *loses.lock().expect("unpoisoned") = true,
@@ -81,11 +105,30 @@ fn serve(
         });
         end(&client_in, &server_out);
     });
-    let lost = Arc::clone(lost);
+    let (lost, watch) = (Arc::clone(lost), Arc::clone(watch));
     thread::spawn(move || {
-        let _ = pump(&mut server_in, &mut client_out, |_| !*lost.lock().expect("unpoisoned"));
+        let _ = pump(&mut server_in, &mut client_out, |bytes| {
+            if bytes.starts_with(b"HTTP/1.") {
+                watch(Passing::Answer);
+            }
+            !*lost.lock().expect("unpoisoned")
+        });
         end(&client_out, &server_in);
     });
+}
+
+/// Tells of what a client sends; how much of the request has passed with it. A head is sent in one piece.
+fn tell(watch: &Watch, bytes: &[u8], passed: usize) -> usize {
+    let methods = ["GET /", "HEAD /", "PUT /", "POST /", "DELETE /"];
+    if methods.iter().any(|method| bytes.starts_with(method.as_bytes())) {
+        watch(Passing::Request);
+        return bytes.len();
+    }
+    let passes = passed + bytes.len();
+    if passed < MIDDLE_BYTES && passes >= MIDDLE_BYTES {
+        watch(Passing::Middle);
+    }
+    passes
 }
 
 fn end(one: &TcpStream, other: &TcpStream) {

@@ -11,13 +11,13 @@ use super::proxy::{Fate, Proxy};
 use super::*;
 use crate::{SlotRange, SnapshotDraft, Snapshots, Wanted};
 
-const P: PartitionId = PartitionId(3);
+pub(super) const P: PartitionId = PartitionId(3);
 const CLUSTER: [u8; 16] = [7; 16];
 
-struct Scene {
-    dir: TempDir,
-    repository: Arc<S3Repository>,
-    snapshots: Snapshots,
+pub(super) struct Scene {
+    pub(super) dir: TempDir,
+    pub(super) repository: Arc<S3Repository>,
+    pub(super) snapshots: Snapshots,
 }
 
 impl Scene {
@@ -25,7 +25,7 @@ impl Scene {
         Some(Self::of(&bucket()?).await)
     }
 
-    async fn of(config: &S3Config) -> Self {
+    pub(super) async fn of(config: &S3Config) -> Self {
         let repository = Arc::new(open(config).await);
         let snapshots = Snapshots::new(repository.clone(), CLUSTER);
         Self { dir: tempfile::tempdir().expect("folder"), repository, snapshots }
@@ -61,7 +61,7 @@ impl Scene {
     }
 }
 
-fn files_of(dir: &FilePath) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn files_of(dir: &FilePath) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(dir).expect("listed").map(|entry| entry.expect("entry"));
     let file = |entry: std::fs::DirEntry| {
         let name = entry.file_name().into_string().expect("a plain name");
@@ -74,7 +74,7 @@ fn slots() -> Vec<SlotRange> {
     vec![SlotRange { first: Slot(0), last: Slot(SLOT_COUNT - 1) }]
 }
 
-fn draft(next_offset: u64) -> SnapshotDraft {
+pub(super) fn draft(next_offset: u64) -> SnapshotDraft {
     SnapshotDraft {
         log_generation: LogGeneration(2),
         partition: P,
@@ -94,7 +94,7 @@ fn draft(next_offset: u64) -> SnapshotDraft {
     }
 }
 
-fn wanted() -> Wanted {
+pub(super) fn wanted() -> Wanted {
     Wanted {
         log_generation: LogGeneration(2),
         slots: slots(),

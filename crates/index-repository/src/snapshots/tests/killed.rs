@@ -7,27 +7,50 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::*;
+use crate::child::Doom;
 use crate::{IndexRepository, ObjectMeta, ObjectName, ObjectSource, Page};
+
+mod process;
 
 /// A repository in which nothing goes on from one moment on: two for each call, before it and after it.
 struct Ending {
     inner: Arc<FolderRepository>,
-    moments_left: AtomicU64,
-    ended: Notify,
+    end: End,
+}
+
+/// How it comes to that.
+enum End {
+    /// Its callers wait for ever.
+    Stuck { moments_left: AtomicU64, ended: Notify },
+    /// The process is killed.
+    Killed(Arc<Doom>),
 }
 
 impl Ending {
     fn after(scene: &Scene, moments: u64) -> (Arc<Self>, Snapshots) {
-        let (inner, moments_left) = (scene.folder.clone(), AtomicU64::new(moments));
-        let ending = Arc::new(Self { inner, moments_left, ended: Notify::new() });
+        let (moments_left, ended) = (AtomicU64::new(moments), Notify::new());
+        let end = End::Stuck { moments_left, ended };
+        let ending = Arc::new(Self { inner: scene.folder.clone(), end });
         (ending.clone(), Snapshots::new(ending, CLUSTER))
     }
 
+    async fn ended(&self) {
+        match &self.end {
+            End::Stuck { ended, .. } => ended.notified().await,
+            End::Killed(_) => std::future::pending().await,
+        }
+    }
+
     async fn moment(&self) {
-        let less = |left: u64| left.checked_sub(1);
-        if self.moments_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_err() {
-            self.ended.notify_one();
-            std::future::pending::<()>().await;
+        match &self.end {
+            End::Killed(doom) => doom.moment(),
+            End::Stuck { moments_left, ended } => {
+                let less = |left: u64| left.checked_sub(1);
+                if moments_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_err() {
+                    ended.notify_one();
+                    std::future::pending::<()>().await;
+                }
+            }
         }
     }
 
@@ -98,7 +121,7 @@ async fn an_upload_that_ends_at_any_call_leaves_nothing_visible() {
         let (ending, snapshots) = Ending::after(&scene, moments);
         let is_over = tokio::select! {
             biased;
-            () = ending.ended.notified() => false,
+            () = ending.ended() => false,
             outcome = snapshots.publish(draft(30), &dir, &|_| ()) => outcome.is_ok(),
         };
         // All but the last moment come before the manifest's effect.
