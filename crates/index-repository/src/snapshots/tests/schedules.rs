@@ -3,132 +3,24 @@
 //! Each actor is a future of its own; a repository in memory stops it before every call and after every effect. A
 //! schedule says who goes on, and lets time pass. What must hold is checked after each step.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
-use std::sync::MutexGuard;
 use std::task::{Context, Poll};
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::task::noop_waker_ref;
 use proptest::prelude::*;
+use proptest::test_runner::{TestError, TestRng, TestRunner};
 use tokio::sync::Semaphore;
 
+use self::stepped::{Planted, Stepped, Store};
 use super::*;
-use crate::{ObjectMeta, ObjectName, ObjectSource, Page};
+use crate::ObjectName;
+
+mod stepped;
 
 const HOUR: u64 = 3_600_000;
 const GRACE_MS: u64 = 24 * HOUR;
-
-/// What all actors share.
-#[derive(Default)]
-struct Store {
-    objects: Mutex<BTreeMap<ObjectName, (Bytes, u64)>>,
-    now_unix_ms: Mutex<u64>,
-}
-
-/// One actor's way to the store: each call takes a permit before its effect and one after it.
-struct Stepped {
-    store: Arc<Store>,
-    steps: Arc<Semaphore>,
-}
-
-impl Store {
-    fn objects(&self) -> MutexGuard<'_, BTreeMap<ObjectName, (Bytes, u64)>> {
-        self.objects.lock().expect("unpoisoned")
-    }
-
-    fn now(&self) -> u64 {
-        *self.now_unix_ms.lock().expect("unpoisoned")
-    }
-
-    fn meta(name: &ObjectName, (bytes, stored_unix_ms): &(Bytes, u64)) -> ObjectMeta {
-        let (size_bytes, stored_unix_ms) = (bytes.len() as u64, *stored_unix_ms);
-        ObjectMeta { name: name.clone(), size_bytes, stored_unix_ms }
-    }
-}
-
-impl Stepped {
-    async fn step(&self) {
-        self.steps.acquire().await.expect("open").forget();
-    }
-}
-
-#[async_trait]
-impl crate::IndexRepository for Stepped {
-    async fn put_new(
-        &self,
-        name: &ObjectName,
-        source: &mut ObjectSource<'_>,
-    ) -> Result<(), RepositoryError> {
-        let mut bytes = Vec::new();
-        while let Some(chunk) = source.next_chunk().await? {
-            bytes.extend_from_slice(&chunk);
-        }
-        self.step().await;
-        let is_new = {
-            let (mut objects, now) = (self.store.objects(), self.store.now());
-            let is_new = !objects.contains_key(name);
-            objects.entry(name.clone()).or_insert((bytes.into(), now));
-            is_new
-        };
-        self.step().await;
-        if is_new { Ok(()) } else { Err(RepositoryError::Exists { name: name.to_string() }) }
-    }
-
-    async fn get_range(
-        &self,
-        name: &ObjectName,
-        from: u64,
-        length_max: usize,
-    ) -> Result<Bytes, RepositoryError> {
-        self.step().await;
-        let found = self.store.objects().get(name).map(|(bytes, _)| bytes.clone());
-        self.step().await;
-        let bytes = found.ok_or_else(|| RepositoryError::NotFound { name: name.to_string() })?;
-        let from = usize::try_from(from).expect("small").min(bytes.len());
-        Ok(bytes.slice(from..bytes.len().min(from.saturating_add(length_max))))
-    }
-
-    async fn head(&self, name: &ObjectName) -> Result<ObjectMeta, RepositoryError> {
-        self.step().await;
-        let found = self.store.objects().get(name).map(|object| Store::meta(name, object));
-        found.ok_or_else(|| RepositoryError::NotFound { name: name.to_string() })
-    }
-
-    async fn list(
-        &self,
-        folder: Option<&ObjectName>,
-        after: Option<&ObjectName>,
-        limit: usize,
-    ) -> Result<Page, RepositoryError> {
-        self.step().await;
-        let page = {
-            let objects = self.store.objects();
-            let is_listed = |name: &ObjectName| {
-                folder.is_none_or(|folder| name.beneath(folder).is_some())
-                    && after.is_none_or(|after| name > after)
-            };
-            let listed = objects.iter().filter(|(name, _)| is_listed(name));
-            let metas = listed.map(|(name, object)| Store::meta(name, object));
-            // Pages of three, so that listings have seams.
-            let mut objects: Vec<_> = metas.take(limit.clamp(1, 3) + 1).collect();
-            let has_more = objects.len() > limit.clamp(1, 3);
-            objects.truncate(limit.clamp(1, 3));
-            let last = objects.last().map(|object| object.name.clone());
-            Page { next_after: last.filter(|_| has_more), objects }
-        };
-        self.step().await;
-        Ok(page)
-    }
-
-    async fn delete(&self, name: &ObjectName) -> Result<(), RepositoryError> {
-        self.step().await;
-        self.store.objects().remove(name);
-        self.step().await;
-        Ok(())
-    }
-}
 
 /// What somebody sets out to do.
 #[derive(Debug, Clone)]
@@ -159,6 +51,8 @@ enum Event {
     Kill {
         actor: prop::sample::Index,
     },
+    /// Everything old is removed and collected while all others stand still.
+    Sweep,
     Hours(u8),
 }
 
@@ -170,6 +64,7 @@ struct Actor {
 
 /// The whole of it.
 struct World {
+    planted: Planted,
     store: Arc<Store>,
     local: TempDir,
     actors: VecDeque<Actor>,
@@ -179,17 +74,18 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(planted: Planted) -> Self {
         let store = Arc::new(Store::default());
         // Far from zero, so that a day ago is a time.
         *store.now_unix_ms.lock().expect("unpoisoned") = 100 * GRACE_MS;
         let local = tempfile::tempdir().expect("folder");
-        Self { store, local, actors: VecDeque::new(), next_offset: 0, published: 0 }
+        let actors = VecDeque::new();
+        Self { planted, store, local, actors, next_offset: 0, published: 0 }
     }
 
     fn snapshots(&self, steps: &Arc<Semaphore>) -> Snapshots {
         let (store, steps) = (Arc::clone(&self.store), Arc::clone(steps));
-        Snapshots::new(Arc::new(Stepped { store, steps }), CLUSTER)
+        Snapshots::new(Arc::new(Stepped { store, steps, planted: self.planted }), CLUSTER)
     }
 
     /// A checkpoint: each file's content depends on its number and on the uploader's kind alone, so files come again.
@@ -231,10 +127,13 @@ impl World {
                 snapshots.prune(P, keep).await.expect("pruned");
                 None
             }),
-            Task::Collect => Box::pin(async move {
-                snapshots.collect(P, began_unix_ms - GRACE_MS).await.expect("collected");
-                None
-            }),
+            Task::Collect => {
+                let grace_ms = if self.planted == Planted::Hasty { 0 } else { GRACE_MS };
+                Box::pin(async move {
+                    snapshots.collect(P, began_unix_ms - grace_ms).await.expect("collected");
+                    None
+                })
+            }
             Task::Read => Box::pin(async move {
                 let newest = snapshots.newest(P, &wanted()).await.expect("asked");
                 for passed_over in &newest.passed_over {
@@ -275,6 +174,12 @@ impl World {
             }
             Event::Kill { actor } if count > 0 => {
                 self.actors.remove(actor.index(count));
+            }
+            Event::Sweep => {
+                for task in [Task::Prune { keep: 1 }, Task::Collect] {
+                    self.begin(task);
+                    self.step(count, 10_000);
+                }
             }
             Event::Hours(hours) => self.pass(u64::from(*hours)),
             Event::Begin(_) | Event::Step { .. } | Event::Kill { .. } => {}
@@ -356,41 +261,87 @@ fn events() -> impl Strategy<Value = Event> {
         8 => (actor(), 1..12_u8).prop_map(|(actor, calls)| Event::Step { actor, calls }),
         3 => actor().prop_map(|actor| Event::Step { actor, calls: 200 }),
         1 => actor().prop_map(|actor| Event::Kill { actor }),
+        1 => Just(Event::Sweep),
         1 => (1..8_u8).prop_map(Event::Hours),
         1 => (20..40_u8).prop_map(Event::Hours),
     ]
 }
 
+/// From nothing, or from two snapshots of days ago, the older of which is there to be used, and to be removed.
+fn schedules() -> impl Strategy<Value = Vec<Event>> {
+    let actor = any::<prop::sample::Index>;
+    let published = |files: u8| {
+        let begun = Event::Begin(Task::Publish { uploader: 0, files });
+        let ended = actor().prop_map(|actor| Event::Step { actor, calls: 200 });
+        (Just(begun), ended, Just(Event::Hours(30)))
+    };
+    let two = (published(0b0101), published(0b0010));
+    let before = two.prop_map(|((a, b, c), (d, e, f))| vec![a, b, c, d, e, f]);
+    let begin = prop_oneof![Just(Vec::new()), before];
+    (begin, proptest::collection::vec(events(), 1..120))
+        .prop_map(|(begin, events)| [begin, events].concat())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
     #[test]
-    fn no_order_of_calls_removes_what_is_needed(
-        events in proptest::collection::vec(events(), 1..120),
-    ) {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .build()
-            .expect("a runtime");
-        let _entered = runtime.enter();
-        let mut world = World::new();
-        for event in &events {
-            world.apply(event);
-            world.check();
-        }
-        world.quiet_down();
+    fn no_order_of_calls_removes_what_is_needed(events in schedules()) {
+        run(Planted::Nothing, &events);
     }
+}
+
+/// What is checked finds each of these out: the schedules go where the rules are needed.
+#[test]
+fn a_rule_that_is_taken_out_is_missed() {
+    for planted in [Planted::Unmarked, Planted::Hasty] {
+        // The same schedules each time, and none is made shorter: what matters is that there is one.
+        let config = ProptestConfig {
+            cases: 1_000,
+            max_shrink_iters: 0,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        };
+        let rng = TestRng::deterministic_rng(config.rng_algorithm);
+        let mut runner = TestRunner::new_with_rng(config, rng);
+        let count = Cell::new(0_u32);
+        let outcome = runner.run(&schedules(), |events| {
+            count.set(count.get() + 1);
+            run(planted, &events);
+            Ok(())
+        });
+        let Err(TestError::Fail(why, _)) = outcome else { panic!("{planted:?}: {outcome:?}") };
+        println!("{planted:?} is found out by schedule {}: {why}", count.get());
+        let raced = std::panic::catch_unwind(|| race(planted));
+        assert!(raced.is_err(), "{planted:?} is not found out by the race below");
+    }
+}
+
+fn run(planted: Planted, events: &[Event]) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
+    let runtime = runtime.expect("a runtime");
+    let _entered = runtime.enter();
+    let mut world = World::new(planted);
+    for event in events {
+        world.apply(event);
+        world.check();
+    }
+    world.quiet_down();
 }
 
 /// The race the marks are for: a publisher has chosen its base, and everything else happens before it goes on.
 #[test]
 fn a_base_that_goes_while_it_is_used_keeps_its_files() {
+    race(Planted::Nothing);
+}
+
+fn race(planted: Planted) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
     let runtime = runtime.expect("a runtime");
     let _entered = runtime.enter();
     let mut reused = 0;
     // At whichever of its calls the publisher stops.
     for calls in 1..60 {
-        let mut world = World::new();
+        let mut world = World::new(planted);
         for files in [0b0101, 0b0010, 0b0111] {
             world.begin(Task::Publish { uploader: 0, files });
             if files != 0b0111 {
