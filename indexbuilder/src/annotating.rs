@@ -1,4 +1,4 @@
-//! Annotators at work on what is about to be written: threads, patience, and what becomes of one that does not return.
+//! Annotators at work on what is about to be written, or built: threads, patience, and what becomes of one that does not return.
 //!
 //! ```text
 //! write ─► jobs (one a document, bounded by what may be in flight) ─► threads ─► annotations in the metadata
@@ -32,17 +32,24 @@ use crate::metrics::Metrics;
 /// Threads an annotator may hold without coming back.
 const STUCK_MAX: usize = 2;
 
-/// Annotators of one gateway: what they find goes with every hit.
+/// Annotators of one process: what they find goes with every hit.
 const ANNOTATORS_MAX: usize = 32;
 
 /// All annotators of a document, by their names.
 type Annotations = BTreeMap<String, Annotation>;
 
-/// The annotators of a gateway.
+/// The annotators of a gateway or a build.
 pub(crate) struct Annotators {
     /// None where there is nothing to run.
     pool: Option<Arc<Pool>>,
     patience: Duration,
+}
+
+/// A document that annotators look at.
+pub(crate) struct Annotating {
+    content: Arc<DocumentContent>,
+    /// None where there is nobody to look.
+    result: Option<oneshot::Receiver<Annotations>>,
 }
 
 impl Annotators {
@@ -70,27 +77,49 @@ impl Annotators {
 
     /// Puts annotations into the metadata of each document. What goes wrong is kept there too.
     pub(crate) async fn annotate(&self, contents: Vec<&mut DocumentContent>) {
-        let Some(pool) = &self.pool else { return };
-        let mut waiting = Vec::with_capacity(contents.len());
+        if self.is_empty() {
+            return;
+        }
+        let mut under_way = Vec::with_capacity(contents.len());
         for content in contents {
-            let shared = Arc::new(std::mem::take(content));
+            let annotating = self.begin(std::mem::take(content));
+            under_way.push((content, annotating));
+        }
+        for (content, annotating) in under_way {
+            *content = self.end(annotating).await;
+        }
+    }
+
+    /// Whether there is nobody to look at documents.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pool.is_none()
+    }
+
+    /// Hands a document to the annotators. They work on many at once, in no order.
+    pub(crate) fn begin(&self, content: DocumentContent) -> Annotating {
+        let content = Arc::new(content);
+        let result = self.pool.as_ref().map(|pool| {
             let (done, result) = oneshot::channel();
-            pool.submit(Job {
-                content: Arc::clone(&shared),
-                next: 0,
-                annotations: Annotations::new(),
-                done,
-            });
-            waiting.push((content, shared, result));
+            let (content, annotations) = (Arc::clone(&content), Annotations::new());
+            pool.submit(Job { content, next: 0, annotations, done });
+            result
+        });
+        Annotating { content, result }
+    }
+
+    /// The document with what was found in its metadata.
+    pub(crate) async fn end(&self, annotating: Annotating) -> DocumentContent {
+        let Annotating { content, result } = annotating;
+        let annotations = match (&self.pool, result) {
+            (Some(pool), Some(result)) => self.wait(pool, result).await,
+            (None, _) | (_, None) => Annotations::new(),
+        };
+        // A thread that is given up still looks at it.
+        let mut content = Arc::try_unwrap(content).unwrap_or_else(|shared| (*shared).clone());
+        if !annotations.is_empty() {
+            content.metadata.get_or_insert_default().annotations = annotations;
         }
-        for (content, shared, result) in waiting {
-            let annotations = self.wait(pool, result).await;
-            // A thread that is given up still looks at it.
-            *content = Arc::try_unwrap(shared).unwrap_or_else(|shared| (*shared).clone());
-            if !annotations.is_empty() {
-                content.metadata.get_or_insert_default().annotations = annotations;
-            }
-        }
+        content
     }
 
     async fn wait(

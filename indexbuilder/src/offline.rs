@@ -1,8 +1,8 @@
 //! Offline builds: partitions made at once, beside the log and the leaves, and published as snapshots of a build.
 //!
 //! ```text
-//! newest snapshot ─► stored documents ─┐
-//! documents ─► valid? whose? ─► slot ──┴► partition's builder (a few threads) ─► checked ─► published
+//! newest snapshot ─► stored documents ──────────────┐
+//! documents ─► valid? whose? ─► slot ─► annotators ─┴► partition's builder (a few threads) ─► checked ─► published
 //! ```
 //!
 //! A partition of a build holds what the newest snapshot of the build before holds, or nothing where there is none, and the documents that
@@ -11,8 +11,12 @@
 //! an older text than the one given. So documents come with their source's versions, by which such a record is stale, or
 //! belong to a namespace that was made for the build, of which the log has nothing.
 //!
+//! Annotators run as in the gateway, so that a document is the same whether it was fed or built, down to the record of what
+//! failed. They work ahead of the builders, which get the documents in the order given.
+//!
 //! A partition that the build published already is passed over: a run that was interrupted is run again.
 
+mod ahead;
 mod base;
 mod check;
 mod error;
@@ -24,18 +28,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use nautilus_analysis::Analyzer;
+use nautilus_annotate::Annotator;
 use nautilus_catalog::Catalog;
-use nautilus_engine::{BulkSummary, Upsert};
+use nautilus_engine::BulkSummary;
 use nautilus_index_repository::Snapshots;
 use nautilus_mutation_log::MutationLog;
 use nautilus_proto::common::v1::DocumentMetadata;
 use nautilus_proto::ingest::v1::Write;
 use nautilus_service::Clock;
 use nautilus_types::{Incarnation, NamespaceName, Offset, PartitionId, PartitionMap};
-use prost::Message as _;
 
+use self::ahead::{Ahead, Waiting};
 pub use self::error::OfflineError;
 use self::workers::{Job, Workers};
+use crate::AnnotatorSettings;
 use crate::validate::{ValidOperation, validate};
 
 /// What is built, and with how much of the machine.
@@ -59,6 +65,8 @@ pub struct OfflineSettings {
     pub threads: usize,
     /// Namespaces that were made for this build: their documents need no versions.
     pub new_namespaces: BTreeSet<NamespaceName>,
+    /// What is found out about documents: as in the gateway.
+    pub annotators: AnnotatorSettings,
 }
 
 /// What a build stands on.
@@ -70,6 +78,8 @@ pub struct OfflineParts {
     pub log: Arc<dyn MutationLog>,
     /// What is built upon, and where it goes.
     pub snapshots: Snapshots,
+    /// The application's own, run after those of the settings.
+    pub annotators: Vec<Arc<dyn Annotator>>,
     /// The time of day, for manifests.
     pub clock: Clock,
 }
@@ -115,6 +125,7 @@ pub struct OfflineBuild {
     parts: OfflineParts,
     offsets: BTreeMap<PartitionId, Offset>,
     namespaces: BTreeMap<NamespaceName, Option<Incarnation>>,
+    ahead: Ahead,
     workers: Workers,
 }
 
@@ -126,6 +137,7 @@ impl OfflineBuild {
         parts: OfflineParts,
         began: &mut (dyn FnMut(Begun) + Send),
     ) -> Result<Self, OfflineError> {
+        let ahead = Ahead::new(&settings, &parts)?;
         let missing = publish::missing(&settings, &parts).await?;
         let mut workers = Workers::start(&settings, parts.log.identity(), &missing)?;
         let mut offsets = BTreeMap::new();
@@ -136,7 +148,7 @@ impl OfflineBuild {
             workers.send(partition, Job::Base(base)).await?;
             began(Begun { partition, next_offset, documents });
         }
-        Ok(Self { settings, parts, offsets, namespaces: BTreeMap::new(), workers })
+        Ok(Self { settings, parts, offsets, namespaces: BTreeMap::new(), ahead, workers })
     }
 
     /// The partitions that are built now.
@@ -166,30 +178,30 @@ impl OfflineBuild {
         let Some(incarnation) = self.incarnation(&write.namespace).await? else {
             return Ok(Added::Refused("there is no such namespace".to_owned()));
         };
-        let metadata = content.metadata.unwrap_or_default();
-        let document = Upsert {
+        let waiting = Waiting {
+            partition,
+            namespace: write.namespace,
+            incarnation,
+            // As if written by the record before the first that will be applied.
+            offset: Offset(next_offset.0.saturating_sub(1)),
             document_id: write.document_id,
             version: write.version,
-            condition: None,
             content_hash,
-            title: content.title,
-            path: content.path,
-            body: content.body,
-            attributes: attributes(&metadata),
-            metadata: metadata.encode_to_vec(),
         };
-        // As if written by the record before the first that will be applied.
-        let offset = Offset(next_offset.0.saturating_sub(1));
-        let namespace = write.namespace;
-        let job =
-            Job::Document(Box::new(workers::Document { namespace, incarnation, offset, document }));
-        self.workers.send(partition, job).await?;
+        if let Some((partition, document)) = self.ahead.push(waiting, content).await {
+            self.workers.send(partition, Job::Document(Box::new(document))).await?;
+        }
         Ok(Added::Taken)
     }
 
-    /// Writes, checks and publishes the partitions, one after the other as they get ready; `built` is told each.
-    pub async fn finish(self, built: &mut (dyn FnMut(Built) + Send)) -> Result<(), OfflineError> {
-        let Self { settings, parts, offsets, mut workers, .. } = self;
+    /// Writes, checks and publishes the partitions, one after the other as they get ready; `built` is told each. Answers
+    /// how many documents an annotator failed on: they are in the build, and say so.
+    pub async fn finish(self, built: &mut (dyn FnMut(Built) + Send)) -> Result<u64, OfflineError> {
+        let Self { settings, parts, offsets, mut ahead, mut workers, .. } = self;
+        while let Some((partition, document)) = ahead.pop().await {
+            workers.send(partition, Job::Document(Box::new(document))).await?;
+        }
+        let failed_on = ahead.failed_on();
         for (&partition, &next_offset) in &offsets {
             workers.send(partition, Job::Finish(next_offset)).await?;
         }
@@ -197,7 +209,8 @@ impl OfflineBuild {
             let finished = workers.finished().await?;
             built(publish::publish(&settings, &parts, finished).await?);
         }
-        workers.join()
+        workers.join()?;
+        Ok(failed_on)
     }
 
     async fn incarnation(

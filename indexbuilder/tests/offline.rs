@@ -45,6 +45,7 @@ impl World {
             catalog: Arc::new(catalog),
             log: log.clone(),
             snapshots: Snapshots::new(Arc::new(repository.expect("repository")), CLUSTER),
+            annotators: Vec::new(),
             clock: Clock::system(),
         };
         Self { dir, parts, log }
@@ -61,6 +62,10 @@ impl World {
             memory_bytes: 64 << 20,
             threads: 2,
             new_namespaces: BTreeSet::new(),
+            annotators: nautilus_indexbuilder::RawConfig::default()
+                .validate()
+                .expect("valid")
+                .annotators,
         }
     }
 

@@ -1,5 +1,7 @@
 //! `nautilus indexbuilder build`: the documents of a feed made into whole partitions, beside the log and the leaves.
 
+mod tally;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,30 +12,26 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nautilus_analysis::{ANALYZER_VERSION, ANALYZER_VERSION_MAX, Analyzer};
 use nautilus_catalog::{Catalog, CatalogError, UserId};
 use nautilus_index_repository::Snapshots;
-use nautilus_indexbuilder::offline::{
-    Added, Begun, Built, OfflineBuild, OfflineParts, OfflineSettings,
-};
-use nautilus_proto::ingest::v1::{Write, write};
+use nautilus_indexbuilder::offline::{Begun, Built, OfflineBuild, OfflineParts, OfflineSettings};
 use nautilus_service::Clock;
 use nautilus_types::{NamespaceName, PartitionId, PartitionMap};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::item::{Item, Prepared, Refusal};
+use self::tally::Tally;
+use super::dead_letters::DeadLetters;
 use super::source::Source;
 use super::target::Target;
 use super::walk::{Rules, Walk};
 use crate::cli::Global;
 use crate::config::ProcessConfig;
 use crate::exit::Failure;
-use crate::serve::{ConfigArgs, Opened};
+use crate::serve::{ConfigArgs, Opened, seam};
 use crate::{format, output};
 
 /// Files of the working folder.
 const NEW_NAMESPACES: &str = "new-namespaces";
 /// Documents between two looks at the progress line.
 const SHOWN_EVERY: u64 = 256;
-/// Refusals that are printed one by one.
-const REFUSALS_SHOWN: usize = 20;
 
 /// Arguments of `nautilus indexbuilder build`.
 #[derive(Debug, Args)]
@@ -98,6 +96,10 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 
+    /// Write what could not be read, or was refused, and why, as lines of JSON; the file is made anew
+    #[arg(long, value_name = "FILE")]
+    dead_letters: Option<PathBuf>,
+
     /// Folder for what is being built; the same after an interruption
     #[arg(long, value_name = "DIR", default_value = ".nautilus-build")]
     work: PathBuf,
@@ -140,6 +142,7 @@ async fn build(
         catalog: opened.catalog(config).await?,
         log: opened.log(config, &clock).await?,
         snapshots: Snapshots::new(repository, cluster_id),
+        annotators: seam::annotators(),
         clock: clock.clone(),
     };
     let target = Target::new(&args.namespace, args.spread);
@@ -156,10 +159,11 @@ async fn build(
         memory_bytes: args.memory.saturating_mul(1 << 20),
         threads: args.threads.unwrap_or(cores),
         new_namespaces,
+        annotators: config.indexbuilder.clone().validate()?.annotators,
     };
     let start = clock.now();
     let line = Line::start();
-    let mut tally = Tally::default();
+    let mut tally = Tally::new(DeadLetters::create(args.dead_letters.as_deref())?);
     let mut begun = Vec::new();
     let mut build = OfflineBuild::begin(settings, parts, &mut |one: Begun| {
         line.say(&format!("partition {}: {} documents before", one.partition.0, one.documents));
@@ -195,7 +199,7 @@ async fn build(
     );
     line.say("writing and checking partitions");
     let mut done = Vec::new();
-    build
+    tally.failed_on = build
         .finish(&mut |one: Built| {
             line.say(&format!("{} of {} partitions published", done.len() + 1, begun.len()));
             done.push(one);
@@ -314,105 +318,6 @@ fn check_name(name: &str) -> anyhow::Result<()> {
         return Err(Failure::usage(message).into());
     }
     Ok(())
-}
-
-/// What became of the documents.
-#[derive(Debug, Default)]
-struct Tally {
-    seen: u64,
-    taken: u64,
-    elsewhere: u64,
-    refused: Vec<Refusal>,
-    is_blocked: bool,
-}
-
-impl Tally {
-    async fn take(
-        &mut self,
-        build: &mut OfflineBuild,
-        target: &Target,
-        item: Item,
-    ) -> anyhow::Result<()> {
-        self.seen += 1;
-        let document = match item {
-            Item::Upsert(document, _) => *document,
-            Item::Delete { id, .. } => {
-                let message = "a build takes documents, not deletions".to_owned();
-                self.refused.push(Refusal { id, message });
-                return Ok(());
-            }
-            Item::Bad(refusal) => {
-                self.refused.push(refusal);
-                return Ok(());
-            }
-            Item::Blocked(refusal) => {
-                self.is_blocked = true;
-                self.refused.push(refusal);
-                return Ok(());
-            }
-            Item::Link => return Ok(()),
-        };
-        let Prepared { id, content, version, .. } = document;
-        let namespace = target.name(target.of(&id)).to_owned();
-        let operation = Some(write::Operation::Upsert(content));
-        let write =
-            Write { namespace, document_id: id.clone(), version, condition: None, operation };
-        match build.add(write).await? {
-            Added::Taken => self.taken += 1,
-            Added::Elsewhere => self.elsewhere += 1,
-            Added::Refused(message) => self.refused.push(Refusal { id, message }),
-        }
-        Ok(())
-    }
-
-    fn text(&self, build: &str, done: &[Built], seconds: f64) -> String {
-        let mut text = format!(
-            "build {build}: {} documents taken in {seconds:.1} s",
-            format::count(self.taken)
-        );
-        if self.elsewhere > 0 {
-            text += &format!(", {} of other partitions", format::count(self.elsewhere));
-        }
-        text.push('\n');
-        for one in done {
-            text += &format!(
-                "partition {}  offset {}  {} documents  {}\n",
-                one.partition.0,
-                one.next_offset,
-                format::count(one.summary.documents),
-                format::size(one.bytes),
-            );
-        }
-        for refusal in self.refused.iter().take(REFUSALS_SHOWN) {
-            text += &format!("refused {}: {}\n", refusal.id, refusal.message);
-        }
-        let more = self.refused.len().saturating_sub(REFUSALS_SHOWN);
-        if more > 0 {
-            text += &format!("and {more} more\n");
-        }
-        text
-    }
-
-    fn json(&self, build: &str, done: &[Built], seconds: f64) -> Value {
-        let partitions = done.iter().map(|one| {
-            json!({
-                "partition": one.partition.0,
-                "next_offset": one.next_offset.0,
-                "documents": one.summary.documents,
-                "replaced": one.summary.replaced,
-                "bytes": one.bytes,
-            })
-        });
-        let refused = self.refused.iter().map(|one| json!({ "id": one.id, "reason": one.message }));
-        json!({
-            "build": build,
-            "taken": self.taken,
-            "elsewhere": self.elsewhere,
-            "seconds": seconds,
-            "partitions": partitions.collect::<Vec<_>>(),
-            "refused": refused.collect::<Vec<_>>(),
-        })
-    }
 }
 
 /// The line on stderr; nothing where that is no terminal.

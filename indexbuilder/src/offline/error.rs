@@ -8,6 +8,8 @@ use nautilus_index_repository::RepositoryError;
 use nautilus_mutation_log::LogError;
 use nautilus_types::{Offset, PartitionId};
 
+use crate::IndexBuilderError;
+
 /// Why a build cannot go on. What it published stays, and the next run goes on after that.
 #[derive(Debug, thiserror::Error)]
 pub enum OfflineError {
@@ -56,6 +58,9 @@ pub enum OfflineError {
         /// What is wrong.
         problem: String,
     },
+    /// Annotators cannot be told apart.
+    #[error("begin with annotators")]
+    Annotators(#[source] IndexBuilderError),
     /// A builder's thread is gone.
     #[error("a builder stopped: {0}")]
     Stopped(String),

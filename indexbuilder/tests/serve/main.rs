@@ -2,6 +2,7 @@
 
 mod accounts;
 mod annotators;
+mod built;
 mod deletions;
 mod gate;
 mod gateway;

@@ -2,6 +2,7 @@
 
 mod annotations;
 mod builds;
+mod built;
 mod damage;
 mod errors;
 mod faults;
