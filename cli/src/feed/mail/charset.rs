@@ -26,7 +26,7 @@ pub(super) enum Flaw {
 /// believed more than the claim, unless the charset is one whose bytes all look like ASCII.
 pub(super) fn decode(label: &str, bytes: &[u8]) -> Decoded {
     let label = label.trim();
-    let declared = Encoding::for_label(label.as_bytes());
+    let declared = encoding(label);
     let (text, flaw) = match declared {
         Some(encoding) if [ISO_2022_JP, UTF_16LE, UTF_16BE].contains(&encoding) => {
             (Some(encoding.decode(bytes).0.into_owned()), None)
@@ -42,6 +42,21 @@ pub(super) fn decode(label: &str, bytes: &[u8]) -> Decoded {
     let is_replaced = text.as_ref().is_some_and(|text| text.contains(char::REPLACEMENT_CHARACTER));
     let flaw = flaw.or((is_replaced && !holds_replacement(bytes)).then_some(Flaw::Bytes));
     Decoded { text, flaw }
+}
+
+/// Whether text that claims this charset can be read by it.
+pub(super) fn is_known(label: &str) -> bool {
+    let label = label.trim();
+    encoding(label).is_some_and(|it| it != REPLACEMENT)
+        || charset_decoder(label.as_bytes()).is_some()
+}
+
+/// Also by names that programs took from the constants of their system, such as `GB2312_CHARSET` and `CHINESEBIG5`.
+fn encoding(label: &str) -> Option<&'static Encoding> {
+    let named = |label: &str| Encoding::for_label(label.as_bytes());
+    let label = label.to_ascii_lowercase();
+    let shorter = || label.strip_suffix("_charset").or_else(|| label.strip_prefix("chinese"));
+    named(&label).or_else(|| named(shorter()?))
 }
 
 fn guessed(bytes: &[u8], declared: Option<&'static Encoding>) -> Option<String> {
@@ -73,6 +88,8 @@ mod tests {
         assert_eq!(read("ks_c_5601-1987", b"\xc7\xd1\xb1\xdb"), ok("한글"));
         assert_eq!(read("KOI8-R", b"\xf0\xd2\xc9"), ok("При"));
         assert_eq!(read("utf-7", b"Hi +AOk-"), ok("Hi é"));
+        assert_eq!(read("GB2312_CHARSET", b"\xc4\xe3\xba\xc3"), ok("你好"));
+        assert_eq!(read("CHINESEBIG5", b"\xa7A\xa6n"), ok("你好"));
         assert_eq!(read("us-ascii", b"caf\xe9\0"), ok("café"));
         assert_eq!(read("", "è".as_bytes()), ok("è"));
     }

@@ -1,7 +1,7 @@
 //! The text of a message's parts.
 
-use crate::feed::html;
 use crate::feed::item::Problem;
+use crate::feed::{decode, html};
 
 use super::PEOPLE_BYTES_MAX;
 use super::charset;
@@ -177,7 +177,13 @@ impl Walker {
 
     fn text(&mut self, body: &[u8], head: &Head, subtype: &str) -> String {
         let bytes = self.decoded(body, head);
-        let label = head.parameter("charset").unwrap_or_default();
+        let mut label = head.parameter("charset").unwrap_or_default();
+        // A page says it itself, and is asked where its head says nothing that anybody knows.
+        if subtype == "html" && !charset::is_known(label) {
+            // One that was found by reading ASCII is in nothing else.
+            let of_page = decode::declared_in_html(&bytes).filter(|it| it.is_ascii_compatible());
+            label = of_page.map_or(label, |encoding| encoding.name());
+        }
         let decoded = charset::decode(label, &bytes);
         match decoded.flaw {
             None => {}

@@ -71,6 +71,22 @@ fn raw_bytes_in_a_head_have_the_charset_of_the_body() {
 }
 
 #[test]
+fn a_page_without_a_known_charset_is_read_by_its_own() {
+    let text = |charset: &str, page: &[u8]| {
+        let head = format!("Subject: s\nContent-Type: text/html{charset}\n\n");
+        let mail = whole(&[head.as_bytes(), page].concat());
+        assert!(mail.problems.is_empty(), "{:?}", mail.problems);
+        mail.text
+    };
+    let russian = b"<meta http-equiv=Content-Type content=\"text/html; charset=koi8-r\"><p>\xf0\xd2\xc9\xd7\xc5\xd4";
+    assert_eq!(text("", russian), "Привет");
+    assert_eq!(text("; charset=x-unheard-of", russian), "Привет");
+    // A head that says something is believed more, and a page found to be in ASCII is not in UTF-16.
+    assert_eq!(text("; charset=windows-1251", b"<meta charset=koi8-r><p>\xcf\xf0\xe8"), "При");
+    assert_eq!(text("", b"<meta charset=utf-16><p>caf\xe9"), "café");
+}
+
+#[test]
 fn what_cannot_be_read_is_told() {
     let reasons_of = |message: &[u8]| reasons(&whole(message));
     let multipart = b"Subject: s\nContent-Type: multipart/mixed; boundary=x\n\n".to_vec();
