@@ -1,6 +1,6 @@
 //! Folders of old bytes: what an earlier program wrote is read, and rebuilt where its format is older.
 //!
-//! `tests/formats/v<N>` was written by a program of format N and is never written again.
+//! `tests/formats/v<N>` was written by a program of format N (`examples/write_format.rs`) and is never written again.
 
 use std::fs;
 use std::path::Path;
@@ -118,8 +118,8 @@ fn check(partition: &Partition, writer: &mut Writer) {
 }
 
 #[test]
-fn every_older_format_is_rebuilt() {
-    for format in 1..FORMAT_VERSION {
+fn every_format_is_read_and_the_older_rebuilt() {
+    for format in 1..=FORMAT_VERSION {
         let (folder, partition, mut writer) = open(format);
         check(&partition, &mut writer);
         drop((partition, writer));
