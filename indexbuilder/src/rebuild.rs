@@ -240,7 +240,7 @@ impl Rebuild {
             drop((source, writer));
             let (made, writer) =
                 Partition::open_with(&dir, &identity, analyzer, &resources, attributes_of)?;
-            made.compact();
+            made.compact()?;
             // Derived again from the texts: what was written is what they say.
             let after = digests(&made, Depth::Derive)?;
             for (is_same, what) in [

@@ -56,7 +56,7 @@ fn main() -> Result<(), Error> {
                 .load(&mut writer, &format!("n{number}"))?;
         }
         writer.flush()?;
-        partition.compact();
+        partition.compact().expect("compacts");
     }
     println!("| documents | class | hits | CPU µs |\n|---|---|---|---|");
     for corpus in &corpora {

@@ -13,7 +13,7 @@ use crate::keys::{self, Kind, NamespaceNumber, Ordinal};
 use crate::mutation::{Attributes, Condition, Delete, Mutation, Operation, Outcome, Patch, Upsert};
 use crate::namespaces::{Change, Namespaces};
 use crate::partition::{META_APPLIED, Shared};
-use crate::postings::{ChunkWriter, PostingWriter, Term};
+use crate::postings::{Term, drain, redo};
 use crate::rows::attributes;
 use crate::rows::document::{self, Header};
 use crate::rows::id::{IdRow, LiveId};
@@ -24,9 +24,9 @@ pub struct Writer {
     pub(crate) shared: Arc<Shared>,
     namespaces: Namespaces,
     next_offset: Offset,
-    postings: ChunkWriter,
-    /// Of the record that is being applied: told to whoever holds lengths in memory right before it is written, since
-    /// a record that panics before that is passed over.
+    /// Of the record that is being applied, as the next: told to who holds it in memory right before it is written,
+    /// since a record that panics before that is passed over.
+    redo: Option<Vec<u8>>,
     new_length: Option<NewLength>,
     stopped_at: Option<Offset>,
 }
@@ -37,6 +37,13 @@ struct NewLength {
     ns: NamespaceNumber,
     ordinal: Ordinal,
     code: u8,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // What fails is found again: redo rows stay.
+        let _: Result<(), EngineError> = drain::finish(&self.shared);
+    }
 }
 
 /// A document as it is stored, read to be changed.
@@ -60,9 +67,9 @@ impl Writer {
     pub(crate) fn new(shared: Arc<Shared>) -> Result<Self, EngineError> {
         let namespaces = Namespaces::load(&shared)?;
         let next_offset = shared.applied()?;
-        let postings = ChunkWriter::new();
-        let (new_length, stopped_at) = (None, None);
-        let mut writer = Self { shared, namespaces, next_offset, postings, new_length, stopped_at };
+        shared.buffers.forget_from(next_offset);
+        let (redo, new_length, stopped_at) = (None, None, None);
+        let mut writer = Self { shared, namespaces, next_offset, redo, new_length, stopped_at };
         writer.applied(next_offset);
         Ok(writer)
     }
@@ -105,10 +112,13 @@ impl Writer {
         if offset < self.next_offset {
             return Ok(Outcome::Redelivered);
         }
-        let result = apply(self);
-        match result {
-            Ok(_) => self.applied(offset.next()),
-            Err(_) => self.stopped_at = Some(offset),
+        let shared = Arc::clone(&self.shared);
+        let result = drain::tend(&shared, offset).and_then(|()| {
+            let _record = shared.buffers.between_records();
+            apply(self).inspect(|_| self.applied(offset.next()))
+        });
+        if result.is_err() {
+            self.stopped_at = Some(offset);
         }
         result
     }
@@ -125,6 +135,7 @@ impl Writer {
         let name = mutation.namespace.as_bytes();
         let before = self.namespaces.get(&self.shared, name)?;
         let ends_namespace = matches!(mutation.operation, Operation::DeleteNamespace);
+        let mut ended = None;
         let after = match before {
             Some(row) if row.incarnation > mutation.incarnation.0 => None,
             Some(row) if row.incarnation == mutation.incarnation.0 => row.is_live.then_some(row),
@@ -132,6 +143,7 @@ impl Writer {
                 // A newer life of the name: the old one's documents go with the first record of the new.
                 if row.is_live {
                     delete_rows(&mut batch, row.number);
+                    ended = Some(row.number);
                 }
                 Some(self.namespaces.fresh(mutation.incarnation.0)?)
             }
@@ -148,6 +160,7 @@ impl Writer {
             Operation::Delete(delete) => self.delete(&mut batch, &mut after, offset, delete)?,
             Operation::DeleteNamespace => {
                 delete_rows(&mut batch, after.number);
+                ended = Some(after.number);
                 Outcome::NamespaceDeleted
             }
         };
@@ -165,7 +178,14 @@ impl Writer {
         if let Some(NewLength { ns, ordinal, code }) = self.new_length.take() {
             self.shared.lengths.change(ns, keys::chunk_of(ordinal), offset, code);
         }
+        if let Some(redo) = self.redo.take() {
+            batch.put(keys::redo(offset), &redo);
+            self.shared.buffers.insert(offset, &redo)?;
+        }
         self.shared.write(batch)?;
+        if let Some(ended) = ended {
+            self.shared.buffers.end(ended);
+        }
         self.namespaces.written(&change);
         Ok(outcome)
     }
@@ -244,7 +264,7 @@ impl Writer {
             return Ok(Outcome::Deleted);
         };
         let diff = Diff::between(&self.shared.analyzer, texts_of(&stored), ["", "", ""]);
-        self.put_postings(batch, ns.number, stored.ordinal, &diff)?;
+        self.redo = redo_of(ns.number, stored.ordinal, &diff);
         batch.delete(keys::header(ns.number, stored.ordinal));
         batch.delete(keys::body(ns.number, stored.ordinal));
         batch.delete(keys::pairs(ns.number, stored.ordinal));
@@ -282,7 +302,7 @@ impl Writer {
             return Ok(store_metadata(batch, ns.number, stored, &target));
         }
         let mut diff = Diff::between(&self.shared.analyzer, before, target.texts);
-        self.put_postings(batch, ns.number, ordinal, &diff)?;
+        self.redo = redo_of(ns.number, ordinal, &diff);
 
         let header = Header {
             document_id: target.document_id.to_vec(),
@@ -324,24 +344,6 @@ impl Writer {
         }
     }
 
-    fn put_postings(
-        &mut self,
-        batch: &mut WriteBatch,
-        ns: NamespaceNumber,
-        ordinal: Ordinal,
-        diff: &Diff,
-    ) -> Result<(), EngineError> {
-        for (token, pair) in diff.changed() {
-            let term = Term::Token(token);
-            self.postings.put(&self.shared.db, batch, ns, term, ordinal, pair.after)?;
-        }
-        for (words, pair) in diff.changed_pairs() {
-            let term = Term::Pair(&words);
-            self.postings.put(&self.shared.db, batch, ns, term, ordinal, pair.after)?;
-        }
-        Ok(())
-    }
-
     fn put_length(
         &self,
         batch: &mut WriteBatch,
@@ -381,6 +383,14 @@ impl Writer {
         };
         Ok(Some(Stored { ordinal, header, body, attributes }))
     }
+}
+
+/// The row of a document whose postings change like this.
+fn redo_of(ns: NamespaceNumber, ordinal: Ordinal, diff: &Diff) -> Option<Vec<u8>> {
+    let tokens = diff.changed().map(|(token, pair)| (Term::Token(token), pair.after));
+    let pairs: Vec<_> = diff.changed_pairs().collect();
+    let pairs = pairs.iter().map(|(words, pair)| (Term::Pair(words), pair.after));
+    redo::encode(ns, ordinal, tokens.chain(pairs))
 }
 
 /// A batch that moves the applied offset past `offset`; the record's rows go into the same.

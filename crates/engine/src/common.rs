@@ -83,7 +83,7 @@ const fn key(word: &[u8]) -> u64 {
 /// What a pair is indexed as; no token holds a space.
 pub(crate) fn text([first, second]: [CommonWord; 2]) -> String {
     let word = |number: CommonWord| WORDS.get(usize::from(number)).copied().unwrap_or_default();
-    format!("{} {}", word(first), word(second))
+    [word(first), word(second)].join(" ")
 }
 
 /// What a phrase of two common words is indexed as; None for any other phrase.

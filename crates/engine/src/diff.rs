@@ -1,6 +1,8 @@
 //! Which tokens of a document change, and by how much: what an edit has to write.
 
-use hashbrown::HashMap;
+use std::ops::Range;
+
+use hashbrown::{HashMap, HashTable};
 use nautilus_analysis::Analyzer;
 use nautilus_query::Field;
 
@@ -31,7 +33,7 @@ impl Pair {
 
 /// The tokens of both versions of a document.
 pub(crate) struct Diff {
-    tokens: HashMap<Box<str>, Pair>,
+    tokens: Tokens,
     /// Common words side by side.
     pairs: HashMap<[CommonWord; 2], Pair>,
     /// Tokens of all fields, before.
@@ -46,7 +48,7 @@ impl Diff {
     /// Analyses both versions; a field with the same text in both is analysed once.
     pub(crate) fn between(analyzer: &Analyzer, before: Texts<'_>, after: Texts<'_>) -> Self {
         let mut diff = Self {
-            tokens: HashMap::new(),
+            tokens: Tokens::default(),
             pairs: HashMap::new(),
             length_before: 0,
             length_after: 0,
@@ -71,15 +73,14 @@ impl Diff {
         let (mut last, mut last_common) = (None, None);
         analyzer.for_each_token(text, |token| {
             length = length.saturating_add(1);
-            let pair = self.tokens.entry_ref(token.text).or_default();
-            pair.add(index, before, after);
+            let hash = pairs::token_hash(token.text);
+            self.tokens.of(token.text, hash).add(index, before, after);
             let common = common::number(token.text);
             if let (Some(first), Some(second)) = (last_common, common) {
                 self.pairs.entry([first, second]).or_default().add(index, before, after);
             }
             last_common = common;
             if is_new_body {
-                let hash = pairs::token_hash(token.text);
                 self.pairs_after.extend(last.map(|last| pairs::pair_hash(last, hash)));
                 last = Some(hash);
             }
@@ -103,11 +104,50 @@ impl Diff {
         pairs::encode(&mut self.pairs_after)
     }
 
-    /// The tokens whose posting changes, ascending: inserts of neighbours touch the same memory.
+    /// The tokens whose posting changes, in the order in which they were met.
     pub(crate) fn changed(&self) -> impl Iterator<Item = (&str, Pair)> {
-        let changed = self.tokens.iter().filter(|(_, pair)| pair.before != pair.after);
-        let mut changed: Vec<_> = changed.map(|(token, pair)| (&**token, *pair)).collect();
-        changed.sort_unstable_by_key(|(token, _)| *token);
-        changed.into_iter()
+        self.tokens.iter().filter(|(_, pair)| pair.before != pair.after)
+    }
+}
+
+/// Frequencies by token. All tokens stand in one text: an allocation for each takes longer than to count it.
+#[derive(Default)]
+struct Tokens {
+    text: String,
+    tokens: Vec<Counted>,
+    /// Places in `tokens`, by hash of the token.
+    table: HashTable<usize>,
+}
+
+struct Counted {
+    hash: u64,
+    place: Range<usize>,
+    pair: Pair,
+}
+
+impl Tokens {
+    /// The frequencies of a token, whose [`pairs::token_hash`] this is.
+    fn of(&mut self, token: &str, hash: u64) -> &mut Pair {
+        let Self { text, tokens, table } = self;
+        let is_it = |&at: &usize| {
+            let counted = &tokens[at];
+            counted.hash == hash && text[counted.place.clone()] == *token
+        };
+        let at = match table.find(hash, is_it) {
+            Some(&at) => at,
+            None => {
+                let (at, start) = (tokens.len(), text.len());
+                text.push_str(token);
+                let place = start..text.len();
+                tokens.push(Counted { hash, place, pair: Pair::default() });
+                table.insert_unique(hash, at, |&at| tokens[at].hash);
+                at
+            }
+        };
+        &mut tokens[at].pair
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, Pair)> {
+        self.tokens.iter().map(|counted| (&self.text[counted.place.clone()], counted.pair))
     }
 }

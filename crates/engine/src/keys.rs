@@ -9,6 +9,7 @@
 //! D │ ns u32 │ ordinal u32                  header row
 //! T │ ns u32 │ ordinal u32                  body row
 //! L │ ns u32 │ ordinal >> 8                 length codes of 256 ordinals
+//! R │ offset u64                          postings that the record changed and no list has yet
 //! F │ ns u32 │ ordinal u32                pairs of tokens that follow each other in the body
 //! P │ ns u32 │ token escaped │ chunk u24    postings of 16,384 ordinals
 //! ```
@@ -39,12 +40,13 @@ pub(crate) enum Kind {
     Meta = b'M',
     Namespace = b'N',
     Posting = b'P',
+    Redo = b'R',
     Body = b'T',
 }
 
 impl Kind {
     /// Every kind with the name statistics use for it.
-    pub(crate) const NAMED: [(Self, &'static str); 10] = [
+    pub(crate) const NAMED: [(Self, &'static str); 11] = [
         (Self::Posting, "postings"),
         (Self::PairPosting, "pair postings"),
         (Self::Body, "bodies"),
@@ -55,6 +57,7 @@ impl Kind {
         (Self::Attributes, "attributes"),
         (Self::Namespace, "namespaces"),
         (Self::Meta, "meta"),
+        (Self::Redo, "redo"),
     ];
 
     /// The kinds whose values are lists of postings.
@@ -125,6 +128,19 @@ pub(crate) fn skipped_prefix() -> Vec<u8> {
 pub(crate) fn offset_of_skipped(key: &[u8]) -> Option<Offset> {
     let (_, offset) = key.split_last_chunk::<8>()?;
     Some(Offset(u64::from_be_bytes(*offset)))
+}
+
+/// `R │ offset u64`.
+pub(crate) fn redo(offset: Offset) -> Vec<u8> {
+    let mut key = vec![Kind::Redo as u8];
+    key.extend_from_slice(&offset.0.to_be_bytes());
+    key
+}
+
+/// The offset in the key of a redo row.
+pub(crate) fn offset_of_redo(key: &[u8]) -> Option<Offset> {
+    let offset: [u8; 8] = key.get(1..)?.try_into().ok()?;
+    Some(Offset(u64::from_be_bytes(offset)))
 }
 
 /// `N │ namespace bytes`.

@@ -52,6 +52,13 @@ impl Labels {
         *lock(&self.last) = Some((sequence, next_offset));
     }
 
+    /// The database is at another sequence number, and no further record is applied.
+    pub(crate) fn renumber(&self, sequence: u64) {
+        if let Some((last, _)) = &mut *lock(&self.last) {
+            *last = sequence;
+        }
+    }
+
     /// What a snapshot of this sequence number shows, if it is the newest.
     pub(crate) fn next_offset(&self, sequence: u64) -> Option<Offset> {
         lock(&self.last).filter(|(last, _)| *last == sequence).map(|(_, offset)| offset)

@@ -1,14 +1,15 @@
 //! The retrieval engine of one partition: documents in, ranked candidates out. Synchronous, no network, no clock.
 //!
 //! ```text
-//! Mutation ─► Writer: rules ─► diff of tokens ─► one WriteBatch (rows + applied offset) ─► RocksDB
+//! Mutation ─► Writer: rules ─► diff of tokens ─► buffer of postings ─► lists on disk, when it is full
+//!                                            └► one WriteBatch (rows + redo row + applied offset) ─► RocksDB
 //! query Node ─► Searcher (one snapshot) ─► lists per chunk ─► bit sets ─► filter ─► phrases of survivors ─► BM25 or a number ─► top-k
 //! ```
 //!
 //! The inverted index is written *exploded*, one blind change for each (namespace, token, document), so an
-//! edit writes only the postings that changed, and RocksDB's compaction makes packed lists of them. A
-//! search reads lists that cannot leave its namespace. The write-ahead log
-//! is off: the mutation log is the log, and the applied offset travels in the batch of its rows.
+//! edit writes only the postings that changed. Changes gather in a buffer, are written as lists of changes, and RocksDB's compaction
+//! makes packed lists of those. A search lays on each other what it finds in the three, and cannot leave its namespace.
+//! The write-ahead log is off: the mutation log is the log, and the applied offset travels in the batch of its rows.
 //! Formats are drawn in `docs/formats/partition.md`; the decisions stand in `docs/adr/`.
 //!
 //! What it does not do: decide who may read what, talk to a log, or know any wire format.
@@ -37,6 +38,7 @@ mod rows;
 mod scrub;
 mod search;
 mod skipped;
+mod spelling;
 mod suggest;
 
 pub use apply::Writer;

@@ -16,12 +16,16 @@ use crate::keys::{self, Kind};
 use crate::labels::Labels;
 use crate::mutation::Attributes;
 use crate::namespaces::Totals;
+use crate::postings::{Buffers, drain};
 use crate::read::Searcher;
 use crate::rebuild;
 use crate::resources::Resources;
 
-/// Version of the layout of keys and values. Anything older is rebuilt from its stored fields when opened.
-pub const FORMAT_VERSION: u32 = 2;
+/// Version of the layout of keys and values. What is older is brought to it when opened, if need be from its stored
+/// fields.
+pub const FORMAT_VERSION: u32 = 3;
+/// Its rows are as they are now; there are no redo rows.
+const FORMAT_WITHOUT_REDO: u32 = 2;
 
 /// Which partition of which cluster's log a folder holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +68,9 @@ pub(crate) struct Shared {
     pub(crate) labels: Labels,
     pub(crate) lengths: PartitionColumns,
     pub(crate) document_ids: PartitionIds,
+    pub(crate) buffers: Buffers,
+    /// Of the files that buffers are written to.
+    pub(crate) list_options: rocksdb::Options,
 }
 
 /// A partition open for searching. Any number of threads may use it at once.
@@ -117,12 +124,15 @@ impl Partition {
         }
         // Those of an unknown older one were opened with the first there is.
         let wanted = wanted.unwrap_or(shared.analyzer);
-        let shared = if format < FORMAT_VERSION || analyzer != wanted.version() {
+        let shared = if format < FORMAT_WITHOUT_REDO || analyzer != wanted.version() {
             let old = rebuild::Old { shared, format, attributes_of };
             rebuild::rebuild(old, identity, wanted, resources)?
         } else {
             shared
         };
+        if format == FORMAT_WITHOUT_REDO {
+            shared.stamp()?;
+        }
         let shared = Arc::new(shared);
         let writer = Writer::new(Arc::clone(&shared))?;
         Ok((Self { shared }, writer))
@@ -196,9 +206,17 @@ impl Partition {
         Ok(PartitionStatistics { namespaces, documents, disk_bytes, row_bytes })
     }
 
-    /// Rewrites every table file: settles sizes before they are measured.
-    pub fn compact(&self) {
+    /// Writes changed postings to table files, then rewrites every one of those: settles sizes before they are
+    /// measured.
+    pub fn compact(&self) -> Result<(), EngineError> {
+        self.write_lists()?;
         self.shared.db.compact_range(None::<&[u8]>, None::<&[u8]>);
+        Ok(())
+    }
+
+    /// Writes the changes of postings that are in memory to table files, as happens by itself when there are many.
+    pub fn write_lists(&self) -> Result<(), EngineError> {
+        drain::all(&self.shared)
     }
 }
 
@@ -214,6 +232,7 @@ impl Shared {
             Some(version) => Analyzer::of(version).unwrap_or_default(),
             None => fresh,
         };
+        let buffers = Buffers::load(&db, meta_offset(&db, META_APPLIED)?, &resources.buffers)?;
         Ok(Self {
             db,
             analyzer,
@@ -222,6 +241,8 @@ impl Shared {
             labels: Labels::new(),
             lengths: LengthColumns::partition(&resources.lengths),
             document_ids: DocumentIds::partition(&resources.document_ids),
+            buffers,
+            list_options: drain::options(resources),
         })
     }
 
@@ -237,6 +258,7 @@ impl Shared {
             path: dir.to_owned(),
             source,
         })?;
+        drain::remove_leftovers(dir)?;
         let db = DB::open(&resources.options(), dir)
             .map_err(|source| EngineError::Storage { operation: "open", source })?;
         let shared = Self::of(db, dir, fresh, resources)?;
@@ -268,6 +290,15 @@ impl Shared {
 
     pub(crate) fn meta_u64(&self, name: &str) -> Result<Option<u64>, EngineError> {
         meta_u64(&self.db, name)
+    }
+
+    /// From now on programs that do not know this format refuse the folder.
+    fn stamp(&self) -> Result<(), EngineError> {
+        let mut batch = rocksdb::WriteBatch::default();
+        batch.put(keys::meta(META_FORMAT), u64::from(FORMAT_VERSION).to_be_bytes());
+        self.write(batch)?;
+        self.flush()?;
+        Ok(())
     }
 
     /// Format and analyzer version the rows were written with.

@@ -1,15 +1,20 @@
 //! How postings are stored, behind a seam: chunks of packed lists, which compaction makes of single changes.
 //!
 //! ```text
-//! edit ─► change of one posting (merge operand) ─► changes ─► laid on a packed list ─► packed list
-//!                                     flush ┘   compaction ┘          1/8 of it ┘
+//! edit ─► change in a buffer ─► changes (merge operand) ─► laid on a packed list ─► packed list
+//!                      drain ┘               compaction ┘          1/8 of it ┘
 //! ```
 //!
 //! Nothing outside knows the layout. The plain layout, a row each, is the tests' oracle.
 
+mod buffer;
+mod buffers;
 mod column;
+mod cursor;
+pub(crate) mod drain;
 pub(crate) mod merge;
 mod packed;
+pub(crate) mod redo;
 #[cfg(test)]
 mod rows;
 mod sums;
@@ -18,7 +23,7 @@ mod vocabulary;
 mod walk;
 
 use nautilus_query::FieldSet;
-use rocksdb::{DB, WriteBatch};
+use rocksdb::WriteBatch;
 
 use crate::error::EngineError;
 #[cfg(test)]
@@ -27,7 +32,9 @@ use crate::keys::{Kind, NamespaceNumber, Ordinal};
 use crate::rows::posting::Frequencies;
 use crate::search::Budget;
 
+pub(crate) use buffers::{BufferBudget, Buffers, View};
 pub(crate) use column::{CHUNK_BITS, Column, Weights};
+pub(crate) use cursor::{Cursor, Row};
 pub(crate) use packed::{ChunkReader, ChunkWriter, Part};
 pub(crate) use sums::{ChunkSums, PrefixSums, chunk_len};
 pub(crate) use value::{count as count_of, decode_list, encode_list, read_column};
@@ -79,18 +86,17 @@ pub(crate) enum Found {
     End,
 }
 
-/// Writes changed postings into a batch of a database that has no other writer.
+/// Writes changed postings into a batch.
 pub(crate) trait PostingWriter {
     /// `after` empty removes the posting. A batch may hold one change of a term's chunk.
     fn put(
         &mut self,
-        db: &DB,
         batch: &mut WriteBatch,
         ns: NamespaceNumber,
         term: Term<'_>,
         ordinal: Ordinal,
         after: Frequencies,
-    ) -> Result<(), EngineError>;
+    );
 }
 
 /// Reads postings of one namespace in one snapshot.

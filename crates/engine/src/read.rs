@@ -1,11 +1,14 @@
 //! Reading one snapshot: documents by id, ids in order. Searching is in `search`.
 
+use std::sync::OnceLock;
+
 use nautilus_types::{DocumentId, Offset};
 use rocksdb::{DBPinnableSlice, ReadOptions};
 
 use crate::error::EngineError;
-use crate::keys::{self, Kind, NamespaceNumber, Ordinal};
+use crate::keys::{self, Chunk, Kind, NamespaceNumber, Ordinal};
 use crate::partition::{META_APPLIED, Shared};
+use crate::postings::{Row, Term, View};
 use crate::rows::Malformed;
 use crate::rows::document::{self, Header};
 use crate::rows::id::IdRow;
@@ -18,6 +21,10 @@ pub struct Searcher<'a> {
     /// Of single reads: made once, since making them costs as much as a tenth of a read.
     options: ReadOptions,
     pub(crate) snapshot: rocksdb::Snapshot<'a>,
+    /// What changed since lists were written.
+    recent: View,
+    /// Once it is known.
+    label: OnceLock<Offset>,
 }
 
 /// A document as stored.
@@ -52,14 +59,22 @@ pub struct ListedDocument {
 
 impl<'a> Searcher<'a> {
     pub(crate) fn new(shared: &'a Shared) -> Self {
-        let snapshot = shared.db.snapshot();
+        let (snapshot, recent) = shared.buffers.snapshot(&shared.db);
         let mut options = ReadOptions::default();
         options.set_snapshot(&snapshot);
-        Self { shared, options, snapshot }
+        Self { shared, options, snapshot, recent, label: OnceLock::new() }
     }
 
     /// Every record below this offset is visible here, none at or above it.
     pub fn next_offset(&self) -> Result<Offset, EngineError> {
+        if let Some(label) = self.label.get() {
+            return Ok(*label);
+        }
+        let label = self.read_label()?;
+        Ok(*self.label.get_or_init(|| label))
+    }
+
+    fn read_label(&self) -> Result<Offset, EngineError> {
         let labels = &self.shared.labels;
         if let Some(offset) = labels.next_offset(self.snapshot.sequence_number()) {
             return Ok(offset);
@@ -170,6 +185,30 @@ impl<'a> Searcher<'a> {
         let bytes = self.get(&keys::body(ns, ordinal))?;
         let bytes = bytes.ok_or(EngineError::Missing { row: "body" })?;
         Ok(document::decode_body(&bytes)?.to_owned())
+    }
+
+    /// Whether any posting of the namespace changed since lists were written.
+    pub(crate) fn has_recent(&self, ns: NamespaceNumber) -> bool {
+        self.recent.has(ns)
+    }
+
+    /// The changes of a term's postings since lists were written, by chunk, ascending.
+    pub(crate) fn recent_chunks(
+        &self,
+        ns: NamespaceNumber,
+        term: Term<'_>,
+    ) -> Result<Vec<(Chunk, Vec<u8>)>, EngineError> {
+        Ok(self.recent.chunks(ns, term, self.next_offset()?))
+    }
+
+    /// Those of all terms that begin with `prefix`, in the order of keys.
+    pub(crate) fn recent_rows(
+        &self,
+        kind: Kind,
+        ns: NamespaceNumber,
+        prefix: &[u8],
+    ) -> Result<Vec<Row>, EngineError> {
+        Ok(self.recent.rows(kind, ns, prefix, self.next_offset()?))
     }
 
     /// The value where it stands in RocksDB's memory.

@@ -103,7 +103,7 @@ pub(crate) fn rebuild(
 ) -> Result<Shared, EngineError> {
     let dir = old.shared.dir().to_owned();
     let (unfinished, whole, _) = beside(&dir);
-    if old.format == FORMAT_VERSION {
+    if old.format > FORMAT_WITHOUT_ATTRIBUTES {
         build(old.shared, &unfinished, identity, analyzer, resources)?;
     } else {
         let new = Shared::open(&unfinished, identity, analyzer, resources)?;
@@ -211,10 +211,10 @@ fn copy_document(
     let mut diff = Diff::between(&new.analyzer, ["", "", ""], texts);
     let mut batch = WriteBatch::default();
     for (token, pair) in diff.changed() {
-        postings.put(&new.db, &mut batch, ns, Term::Token(token), ordinal, pair.after)?;
+        postings.put(&mut batch, ns, Term::Token(token), ordinal, pair.after);
     }
     for (words, pair) in diff.changed_pairs() {
-        postings.put(&new.db, &mut batch, ns, Term::Pair(&words), ordinal, pair.after)?;
+        postings.put(&mut batch, ns, Term::Pair(&words), ordinal, pair.after);
     }
     batch.put(keys::body(ns, ordinal), document::encode_body(text));
     if let Some(row) = diff.pairs_row() {

@@ -9,13 +9,14 @@ use rocksdb::{
 
 use crate::columns::LengthColumns;
 use crate::document_ids::DocumentIds;
-use crate::postings;
+use crate::postings::{self, BufferBudget};
 
 /// One block cache and one bound on write buffers for the whole process: the number of partitions never multiplies them.
 #[derive(Clone)]
 pub struct Resources {
     block_cache: Cache,
     write_buffers: WriteBufferManager,
+    pub(crate) buffers: Arc<BufferBudget>,
     pub(crate) lengths: Arc<LengthColumns>,
     pub(crate) document_ids: Arc<DocumentIds>,
 }
@@ -24,12 +25,19 @@ pub struct Resources {
 /// need and which take a third and a tenth there of what their blocks would.
 const LENGTHS_PART: usize = 16;
 const DOCUMENT_IDS_PART: usize = 32;
+/// Part of the memory for writes that the database has for rows; the rest is for changes of postings.
+const ROWS_PART: usize = 2;
 
-/// On real text large write buffers win: 64 MiB took 1.6 times the documents a CPU-second of 8 MiB and wrote
-/// half the bytes to disk, since bodies fill small ones soon (docs/adr/2026-11-22-formats.md).
-const WRITE_BUFFER_BYTES: usize = 64 << 20;
+/// Of rows that are no postings; those have buffers of their own (docs/adr/2026-11-23-posting-buffers.md).
+const WRITE_BUFFER_BYTES: usize = 32 << 20;
+/// Files of level 0 that a compaction begins with. A search for a word meets a third of them: lists of tokens, lists of
+/// pairs and other rows stand in files of their own.
+const LEVEL_0_FILES: i32 = 8;
 /// One being filled, one being written.
 const WRITE_BUFFERS_MAX: i32 = 3;
+/// Of files above the last level: one in a hundred is read in vain. Searches of a churned partition take a third less
+/// CPU, and so does looking for the id of a new document.
+const FILTER_BITS_PER_KEY: f64 = 10.0;
 const BLOCK_BYTES: usize = 16 << 10;
 /// Long runs of keys that share a prefix: fewer restart points make blocks smaller at no scan cost.
 const BLOCK_RESTART_INTERVAL: i32 = 64;
@@ -57,11 +65,12 @@ impl Resources {
             (block_cache_bytes / LENGTHS_PART, block_cache_bytes / DOCUMENT_IDS_PART);
         let block_cache = Cache::new_lru_cache(block_cache_bytes - lengths - ids);
         // `false`: a full budget makes flushes earlier; it never stalls writers.
-        let write_buffers =
-            WriteBufferManager::new_write_buffer_manager(write_buffers_bytes, false);
+        let rows_bytes = write_buffers_bytes / ROWS_PART;
+        let write_buffers = WriteBufferManager::new_write_buffer_manager(rows_bytes, false);
         Self {
             block_cache,
             write_buffers,
+            buffers: Arc::new(BufferBudget::new(write_buffers_bytes - rows_bytes)),
             lengths: Arc::new(LengthColumns::new(lengths)),
             document_ids: Arc::new(DocumentIds::new(ids)),
         }
@@ -77,14 +86,18 @@ impl Resources {
         table.set_cache_index_and_filter_blocks(true);
         table.set_pin_l0_filter_and_index_blocks_in_cache(true);
         table.set_format_version(6);
+        table.set_bloom_filter(FILTER_BITS_PER_KEY, false);
 
         let mut options = Options::default();
         options.create_if_missing(true);
         options.set_block_based_table_factory(&table);
+        // The last level has nine tenths of the rows and is asked last: what is not there is seldom asked for.
+        options.set_optimize_filters_for_hits(true);
         postings::merge::configure(&mut options);
         options.set_write_buffer_manager(&self.write_buffers);
         options.set_write_buffer_size(WRITE_BUFFER_BYTES);
         options.set_max_write_buffer_number(WRITE_BUFFERS_MAX);
+        options.set_level_zero_file_num_compaction_trigger(LEVEL_0_FILES);
         options.set_target_file_size_base(TARGET_FILE_BYTES);
         options.set_level_compaction_dynamic_level_bytes(true);
         options.set_compression_type(DBCompressionType::Lz4);

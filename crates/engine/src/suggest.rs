@@ -66,7 +66,7 @@ impl Searcher<'_> {
                 scan = Scan::Exhausted;
                 break;
             }
-            let mut postings = ChunkReader::new(&self.snapshot, row.number);
+            let mut postings = ChunkReader::of(self, row.number, row.next_ordinal);
             scan = postings.read_vocabulary(prefix, fields, budget, &mut |token, documents| {
                 // A word comes once from each namespace.
                 if namespaces.len() == 1 {

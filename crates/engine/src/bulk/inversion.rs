@@ -9,12 +9,13 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use nautilus_query::Field;
 
-use super::terms::{SortKey, Spelling, TermRecord, hash_in, index, number, spread};
+use super::terms::{SortKey, TermRecord, hash_in, index, number, spread};
 use crate::common::{self, CommonWord};
 use crate::error::EngineError;
 use crate::keys::{self, Chunk, Kind, NamespaceNumber, Ordinal};
 use crate::rows::pairs::pair_hash;
 use crate::rows::posting::Frequencies;
+use crate::spelling::Spelling;
 
 /// As many as have a number, and as many bytes of long terms.
 const RECORDS_MAX: usize = (u32::MAX - 1) as usize;
@@ -27,7 +28,7 @@ const TABLE_BYTES_PER_TERM: usize = 2 * (size_of::<TermRecord>() + 1);
 #[derive(Default)]
 pub(super) struct Inversion {
     table: HashTable<TermRecord>,
-    /// Of terms longer than [`INLINE_BYTES`].
+    /// Of long terms.
     texts: Vec<u8>,
     /// Ascending by document.
     records: Vec<Record>,
@@ -99,8 +100,7 @@ impl Inversion {
             }
             for Token { hash, spelling } in block {
                 let long;
-                let len = if spelling.is_long() { usize::from(spelling.len) } else { 0 };
-                (long, texts) = texts.split_at(len.min(texts.len()));
+                (long, texts) = texts.split_at(spelling.long_len().min(texts.len()));
                 self.add(Kind::Posting, document, (*spelling, long), *hash, field);
             }
         }

@@ -2,39 +2,7 @@
 
 use crate::keys::{Kind, NamespaceNumber};
 use crate::rows::pairs::pair_hash;
-
-/// Bytes of a term that stand with it: nearly every token is that short, and is told from others without another look
-/// into memory, which is most of what a token costs here.
-const INLINE_BYTES: usize = 14;
-/// Bytes of a longer term that stand with it, for sorting; its place follows them.
-const START_BYTES: usize = 8;
-
-/// A term's bytes, such that two short ones are compared without a loop.
-#[derive(Clone, Copy)]
-pub(super) struct Spelling {
-    pub(super) len: u8,
-    /// All of a short term, and zeros; of a long one the first bytes.
-    start: [u8; INLINE_BYTES],
-}
-
-impl Spelling {
-    pub(super) fn of(text: &[u8]) -> Self {
-        let mut start = [0; INLINE_BYTES];
-        let here = if text.len() <= INLINE_BYTES { text.len() } else { START_BYTES };
-        start[..here].copy_from_slice(&text[..here]);
-        // A token has at most 128 bytes.
-        Self { len: u8::try_from(text.len()).unwrap_or(u8::MAX), start }
-    }
-
-    pub(super) fn is_long(&self) -> bool {
-        usize::from(self.len) > INLINE_BYTES
-    }
-
-    /// The text, if it is short.
-    pub(super) fn short(&self) -> Option<&[u8]> {
-        self.start.get(..usize::from(self.len))
-    }
-}
+use crate::spelling::Spelling;
 
 /// Half a line of the processor's cache, so that one look brings all of it.
 #[repr(align(32))]
@@ -46,7 +14,6 @@ pub(super) struct TermRecord {
     /// Its record in the document that had it last.
     pub(super) newest: u32,
     pub(super) kind: Kind,
-    /// The place of a long one among the texts follows its first bytes.
     spelling: Spelling,
 }
 
@@ -55,35 +22,21 @@ impl TermRecord {
     pub(super) fn new(
         (kind, ns, hash): (Kind, NamespaceNumber, u32),
         (number, newest): (u32, u32),
-        mut spelling: Spelling,
+        spelling: Spelling,
         long: &[u8],
         texts: &mut Vec<u8>,
     ) -> Self {
-        if spelling.is_long() {
-            let place = self::number(texts.len()).to_be_bytes();
-            spelling.start[START_BYTES..START_BYTES + place.len()].copy_from_slice(&place);
-            texts.extend_from_slice(long);
-        }
+        let spelling = spelling.placed(long, texts);
         Self { hash, ns, number, newest, kind, spelling }
     }
 
     /// Whether it is spelled like this; `long` is the text of a long one.
     pub(super) fn is(&self, spelling: Spelling, long: &[u8], texts: &[u8]) -> bool {
-        self.spelling.len == spelling.len
-            && if spelling.is_long() {
-                self.text(texts) == long
-            } else {
-                self.spelling.start == spelling.start
-            }
+        self.spelling.is(spelling, long, texts)
     }
 
     pub(super) fn text<'a>(&'a self, texts: &'a [u8]) -> &'a [u8] {
-        if let Some(text) = self.spelling.short() {
-            return text;
-        }
-        let place = self.spelling.start.get(START_BYTES..).and_then(<[u8]>::first_chunk);
-        let place = place.map_or(0, |place| index(u32::from_be_bytes(*place)));
-        &texts[place..place + usize::from(self.spelling.len)]
+        self.spelling.text(texts)
     }
 }
 
@@ -101,8 +54,7 @@ pub(super) struct SortKey<'a> {
 impl<'a> SortKey<'a> {
     pub(super) fn of(term: &'a TermRecord) -> Self {
         let place = u64::from(term.kind as u8) << 32 | u64::from(term.ns.0);
-        let start = term.spelling.start.first_chunk().map_or(0, |start| u64::from_be_bytes(*start));
-        Self { place, start, term }
+        Self { place, start: term.spelling.start(), term }
     }
 }
 

@@ -123,7 +123,7 @@ fn edit(writer: &mut Writer, partition: &Partition) {
         writer.apply(Offset(offset), &mutation).expect("applies");
     }
     partition.flush().expect("flushes");
-    partition.compact();
+    partition.compact().expect("compacts");
 }
 
 proptest! {

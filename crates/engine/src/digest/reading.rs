@@ -9,7 +9,7 @@ use crate::diff::Diff;
 use crate::error::EngineError;
 use crate::keys::{self, Kind, NamespaceNumber, Ordinal};
 use crate::mutation::Attributes;
-use crate::postings::{List, walk};
+use crate::postings::{Cursor, List, walk};
 use crate::read::Searcher;
 use crate::rows::document::{self, Header};
 use crate::rows::id::IdRow;
@@ -219,7 +219,8 @@ impl<'a> Reading<'a> {
 
     fn lists(&mut self, ns: &Namespace) -> Result<bool, EngineError> {
         for kind in Kind::POSTINGS {
-            let mut rows = self.rows_of(kind, ns.row.number);
+            let recent = self.searcher.recent_rows(kind, ns.row.number, b"")?;
+            let mut rows = Cursor::new(self.rows_of(kind, ns.row.number), None, recent);
             let whole = walk(&mut rows, &mut |list: &List<'_>| {
                 self.item.begin_list(kind, list.token);
                 for (ordinal, frequencies) in list.postings {

@@ -11,8 +11,8 @@ use rocksdb::compaction_filter::Decision;
 use rocksdb::{MergeOperands, Options};
 
 use super::value::{
-    EMPTY, Entry, Parts, encode_broken, encode_changed, encode_changes, encode_live, overlay,
-    parts, read_changes, read_live,
+    EMPTY, Entry, Parts, encode_broken, encode_changed, encode_changes, encode_laid, encode_live,
+    overlay, parts, read_changes, read_live,
 };
 use crate::keys::Kind;
 
@@ -54,13 +54,19 @@ fn is_emptied(key: &[u8], value: &[u8]) -> bool {
     is_posting && value == EMPTY
 }
 
-/// What is stored, with one more change: for a writer that merges by itself.
-pub(super) fn fold(existing: Option<&[u8]>, change: &[u8]) -> Vec<u8> {
-    full(existing, &[change], false)
+/// What is stored with changes on top, for a reader; `changes` is a value of changes.
+pub(super) fn lay(existing: &[u8], changes: &[u8]) -> Vec<u8> {
+    match (parts(existing), parts(changes)) {
+        // What nothing changed since it was packed, as most is that rests, needs no look at what is laid on it.
+        (Some(Parts { packed: Some(packed), changes: [] }), Some(above)) => {
+            encode_laid(packed, above.changes)
+        }
+        _ => full(Some(existing), &[changes], true),
+    }
 }
 
 /// Changes, oldest first, as one value of changes.
-fn partial(operands: &[&[u8]]) -> Vec<u8> {
+pub(super) fn partial(operands: &[&[u8]]) -> Vec<u8> {
     let changes = operands.iter().map(|operand| match parts(operand) {
         Some(Parts { packed: None, changes }) => Some(changes),
         Some(Parts { packed: Some(_), .. }) | None => None,

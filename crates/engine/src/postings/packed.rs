@@ -2,12 +2,11 @@
 
 use nautilus_query::FieldSet;
 use rocksdb::{DB, DBPinnableSlice, DBRawIteratorWithThreadMode, ReadOptions, WriteBatch};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::sums::PrefixSums;
 #[cfg(test)]
 use super::{Column, Found};
-use super::{PostingReader, PostingWriter, Scan, Term, merge, value};
+use super::{Cursor, PostingReader, PostingWriter, Scan, Term, merge, value};
 use crate::error::EngineError;
 use crate::keys::{self, Chunk, Kind, NamespaceNumber, Ordinal};
 use crate::read::Searcher;
@@ -15,65 +14,30 @@ use crate::rows::Malformed;
 use crate::rows::posting::Frequencies;
 use crate::search::Budget;
 
-/// Changes of one chunk that may wait to be merged: every reader merges them again, at some 20 ns each. As many as a
-/// chunk has ordinals: merging 4,096 at once cost a tenth of the load, as it reads and packs what a flush would soon.
-const PENDING_MAX: u16 = 16_384;
-/// Counters of changes. Chunks that share one are folded sooner than they need be.
-const COUNTERS: usize = 1 << 16;
-
-/// Writes each posting as a change of its chunk, without reading that; only every 16,384th change of a chunk
-/// is merged at once, so that a document which is edited all the time does not make its words slow to search.
+/// Writes each posting into the database, as a change of its chunk: for who needs no buffer.
 pub(crate) struct ChunkWriter {
     change: Vec<u8>,
-    /// Changes since the last that was merged at once, by hash of the key.
-    pending: Box<[u16]>,
-    pending_max: u16,
 }
 
 impl ChunkWriter {
     pub(crate) fn new() -> Self {
-        Self::with_pending_max(PENDING_MAX)
-    }
-
-    pub(super) fn with_pending_max(pending_max: u16) -> Self {
-        let pending = vec![0; COUNTERS].into_boxed_slice();
-        Self { change: Vec::with_capacity(16), pending, pending_max }
-    }
-
-    /// Counts a change; true where it is to be merged at once.
-    fn is_due(&mut self, key: &[u8]) -> bool {
-        let slot = usize::try_from(xxh3_64(key) % COUNTERS as u64).unwrap_or(0);
-        let count = &mut self.pending[slot];
-        *count += 1;
-        let is_due = *count >= self.pending_max;
-        if is_due {
-            *count = 0;
-        }
-        is_due
+        Self { change: Vec::with_capacity(16) }
     }
 }
 
 impl PostingWriter for ChunkWriter {
     fn put(
         &mut self,
-        db: &DB,
         batch: &mut WriteBatch,
         ns: NamespaceNumber,
         term: Term<'_>,
         ordinal: Ordinal,
         after: Frequencies,
-    ) -> Result<(), EngineError> {
+    ) {
         let (chunk, index) = keys::chunk_of(ordinal);
+        value::Appender::new(&mut self.change).push(index, after);
         let key = keys::posting_chunk(term.kind(), ns, term.text().as_bytes(), chunk);
-        self.change.clear();
-        value::encode_change(&mut self.change, index, after);
-        if self.is_due(&key) {
-            let existing = db.get_pinned(&key).map_err(EngineError::read)?;
-            batch.put(key, merge::fold(existing.as_deref(), &self.change));
-        } else {
-            batch.merge(key, &self.change);
-        }
-        Ok(())
+        batch.merge(key, &self.change);
     }
 }
 
@@ -100,12 +64,35 @@ type Rows<'a> = DBRawIteratorWithThreadMode<'a, DB>;
 /// Lists that have an iterator each and are stepped through; further ones share one, which seeks for each part.
 const STEPPED_LISTS_MAX: usize = 8;
 
+/// What changed lately of one list.
+#[derive(Default)]
+struct Recent {
+    is_read: bool,
+    /// Ascending.
+    chunks: Vec<(Chunk, Vec<u8>)>,
+}
+
+impl Recent {
+    fn changes(&self, chunk: Chunk) -> Option<&[u8]> {
+        let at = self.chunks.binary_search_by_key(&chunk, |(at, _)| *at).ok()?;
+        self.chunks.get(at).map(|(_, changes)| changes.as_slice())
+    }
+}
+
 /// Reads chunks of one namespace.
 pub(crate) struct ChunkReader<'a> {
     ns: NamespaceNumber,
     snapshot: &'a rocksdb::Snapshot<'a>,
-    /// Where the namespace has one chunk: reads of single keys, for which no iterator is made.
-    gets: Option<&'a Searcher<'a>>,
+    /// Knows what changed since lists were written.
+    searcher: Option<&'a Searcher<'a>>,
+    /// The namespace has one chunk: single keys are read, for which no iterator is made.
+    gets: bool,
+    /// Some posting of the namespace changed lately.
+    has_recent: bool,
+    /// Of each list that was asked for, where some did.
+    recent: Vec<Recent>,
+    /// A list's part with what changed.
+    laid: Vec<u8>,
     /// The value that was got last.
     got: Option<DBPinnableSlice<'a>>,
     /// Of the first few lists, each on its part that was read last.
@@ -124,7 +111,11 @@ impl<'a> ChunkReader<'a> {
         Self {
             ns,
             snapshot,
-            gets: None,
+            searcher: None,
+            gets: false,
+            has_recent: false,
+            recent: Vec::new(),
+            laid: Vec::new(),
             got: None,
             stepped: Vec::new(),
             shared: [None, None],
@@ -136,8 +127,9 @@ impl<'a> ChunkReader<'a> {
 
     /// For a namespace whose ordinals are below `ordinals`.
     pub(crate) fn of(searcher: &'a Searcher<'a>, ns: NamespaceNumber, ordinals: Ordinal) -> Self {
-        let gets = (ordinals <= keys::ORDINALS_PER_CHUNK).then_some(searcher);
-        Self { gets, ..Self::new(&searcher.snapshot, ns) }
+        let gets = ordinals <= keys::ORDINALS_PER_CHUNK;
+        let has_recent = searcher.has_recent(ns);
+        Self { searcher: Some(searcher), gets, has_recent, ..Self::new(&searcher.snapshot, ns) }
     }
 
     /// The part that list number `list`, which is this term's, has in `chunk`; chunks must ascend from call to call.
@@ -147,13 +139,63 @@ impl<'a> ChunkReader<'a> {
         term: Term<'_>,
         chunk: Chunk,
     ) -> Result<Part<'_>, EngineError> {
+        let next = if self.has_recent { self.next_recent(list, term, chunk)? } else { None };
+        let stored = self.locate(list, term, chunk)?;
+        let is_stored = stored == Some(chunk);
+        Ok(match (next, stored) {
+            (Some(next), _) if next == chunk => {
+                if let Some(existing) = self.value(list, term).filter(|_| is_stored) {
+                    self.laid = merge::lay(existing, self.changes(list, chunk));
+                    Part::Here(&self.laid)
+                } else {
+                    // Whoever reads passes removals over.
+                    Part::Here(self.changes(list, chunk))
+                }
+            }
+            _ if is_stored => self.value(list, term).map_or(Part::End, Part::Here),
+            (next, stored) => match next.into_iter().chain(stored).min() {
+                Some(later) => Part::From(later),
+                None => Part::End,
+            },
+        })
+    }
+
+    /// The first chunk at or after `chunk` in which the term's postings changed lately.
+    fn next_recent(
+        &mut self,
+        list: usize,
+        term: Term<'_>,
+        chunk: Chunk,
+    ) -> Result<Option<Chunk>, EngineError> {
+        let Some(searcher) = self.searcher else { return Ok(None) };
+        self.recent.resize_with(self.recent.len().max(list + 1), Recent::default);
+        let Some(recent) = self.recent.get_mut(list) else { return Ok(None) };
+        if !recent.is_read {
+            *recent = Recent { is_read: true, chunks: searcher.recent_chunks(self.ns, term)? };
+        }
+        Ok(recent.chunks.iter().map(|(at, _)| *at).find(|at| *at >= chunk))
+    }
+
+    /// What [`Self::next_recent`] found.
+    fn changes(&self, list: usize, chunk: Chunk) -> &[u8] {
+        self.recent.get(list).and_then(|recent| recent.changes(chunk)).unwrap_or_default()
+    }
+
+    /// The first chunk at or after `chunk` that the database has of the term; [`Self::value`] is its value if it is
+    /// that chunk.
+    fn locate(
+        &mut self,
+        list: usize,
+        term: Term<'_>,
+        chunk: Chunk,
+    ) -> Result<Option<Chunk>, EngineError> {
         self.key.clear();
         keys::put_postings(&mut self.key, term.kind(), self.ns, term.text().as_bytes());
         let start = self.key.len();
         keys::put_chunk(&mut self.key, chunk);
-        if let Some(searcher) = self.gets {
+        if let Some(searcher) = self.searcher.filter(|_| self.gets) {
             self.got = searcher.get_pinned(&self.key)?;
-            return Ok(self.got.as_deref().map_or(Part::End, Part::Here));
+            return Ok(self.got.is_some().then_some(chunk));
         }
         let Self { stepped, shared, snapshot, ns, key, .. } = self;
         let is_stepped = list < STEPPED_LISTS_MAX;
@@ -171,22 +213,30 @@ impl<'a> ChunkReader<'a> {
             rows.seek(&*key);
         }
         loop {
-            // Read again below: a value that is returned would keep the iterator borrowed in every turn.
             let Some(found) = rows.key() else {
                 rows.status().map_err(EngineError::read)?;
-                return Ok(Part::End);
+                return Ok(None);
             };
-            let Some(rest) = found.strip_prefix(&key[..start]) else { return Ok(Part::End) };
+            let Some(rest) = found.strip_prefix(&key[..start]) else { return Ok(None) };
             let found = keys::decode_chunk(rest).ok_or(Malformed { row: "postings" })?;
-            if found > chunk {
-                return Ok(Part::From(found));
-            }
-            if found == chunk {
-                break;
+            if found >= chunk {
+                return Ok(Some(found));
             }
             rows.next();
         }
-        Ok(rows.value().map_or(Part::End, Part::Here))
+    }
+
+    /// The value that was located last.
+    fn value(&self, list: usize, term: Term<'_>) -> Option<&[u8]> {
+        if self.gets {
+            return self.got.as_deref();
+        }
+        let rows = match term {
+            _ if list < STEPPED_LISTS_MAX => self.stepped.get(list)?,
+            Term::Token(_) => &self.shared[0],
+            Term::Pair(_) => &self.shared[1],
+        };
+        rows.as_ref()?.value()
     }
 
     /// Counts postings that were read; true where the budget is to be looked at.
@@ -209,9 +259,13 @@ impl<'a> ChunkReader<'a> {
         is_due
     }
 
-    /// An iterator for a scan.
-    pub(super) fn scan(&self, kind: Kind) -> Rows<'a> {
-        iterator(self.snapshot, kind, self.ns)
+    /// A scan of the tokens that begin with `prefix`, whose keys begin with `start`.
+    pub(super) fn scan(&self, prefix: &str, start: &[u8]) -> Result<Cursor<'a>, EngineError> {
+        let recent = match self.searcher.filter(|_| self.has_recent) {
+            Some(searcher) => searcher.recent_rows(Kind::Posting, self.ns, prefix.as_bytes())?,
+            None => Vec::new(),
+        };
+        Ok(Cursor::new(iterator(self.snapshot, Kind::Posting, self.ns), Some(start), recent))
     }
 
     pub(super) fn ns(&self) -> NamespaceNumber {
@@ -248,8 +302,7 @@ impl PostingReader for ChunkReader<'_> {
     ) -> Result<(PrefixSums, Scan), EngineError> {
         let start = keys::postings_prefix(self.ns, prefix.as_bytes());
         let mut sums = PrefixSums::new(fields, ordinals);
-        let mut rows = self.scan(Kind::Posting);
-        rows.seek(&start);
+        let mut rows = self.scan(prefix, &start)?;
         while let Some((key, value)) = rows.item() {
             if !key.starts_with(&start) {
                 break;
@@ -263,9 +316,9 @@ impl PostingReader for ChunkReader<'_> {
             if self.count_row(read) && budget.is_exhausted() {
                 return Ok((sums, Scan::Exhausted));
             }
-            rows.next();
+            rows.advance();
         }
-        rows.status().map_err(EngineError::read)?;
+        rows.status()?;
         Ok((sums, Scan::Complete))
     }
 

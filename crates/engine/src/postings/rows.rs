@@ -26,13 +26,12 @@ pub(crate) struct RowWriter;
 impl PostingWriter for RowWriter {
     fn put(
         &mut self,
-        _: &DB,
         batch: &mut WriteBatch,
         ns: NamespaceNumber,
         term: Term<'_>,
         ordinal: Ordinal,
         after: Frequencies,
-    ) -> Result<(), EngineError> {
+    ) {
         if after.is_empty() {
             batch.delete(key(ns, term, ordinal));
         } else {
@@ -40,7 +39,6 @@ impl PostingWriter for RowWriter {
             after.encode(&mut value);
             batch.put(key(ns, term, ordinal), value);
         }
-        Ok(())
     }
 }
 

@@ -45,11 +45,50 @@ impl Entry<'_> {
     }
 }
 
-/// The change of one posting, as its writer writes it; `posting` empty removes it.
+/// The change of one posting; `posting` empty removes it.
+#[cfg(test)]
 pub(super) fn encode_change(out: &mut Vec<u8>, index: u16, posting: Frequencies) {
     out.push(CHANGES);
     varint::put(out, u64::from(index));
     if posting.is_empty() { out.push(0) } else { posting.encode(out) }
+}
+
+/// Appends further changes of one chunk, ascending by index, to a value that [`EMPTY`] begins.
+pub(super) struct Appender<'a> {
+    out: &'a mut Vec<u8>,
+    before: u16,
+}
+
+impl<'a> Appender<'a> {
+    pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
+        out.clear();
+        out.extend_from_slice(EMPTY);
+        Self { out, before: 0 }
+    }
+
+    /// `posting` empty removes it.
+    pub(super) fn push(&mut self, index: u16, posting: Frequencies) {
+        self.gap(index);
+        if posting.is_empty() { self.out.push(0) } else { posting.encode(self.out) }
+    }
+
+    /// A posting whose first byte says all of it, or 0 for its removal.
+    #[inline]
+    pub(super) fn push_code(&mut self, index: u16, code: u8) {
+        self.gap(index);
+        self.out.push(code);
+    }
+
+    /// Whether nothing was appended.
+    pub(super) fn is_empty(&self) -> bool {
+        self.out.len() == EMPTY.len()
+    }
+
+    #[inline]
+    fn gap(&mut self, index: u16) {
+        varint::put(self.out, u64::from(index.saturating_sub(self.before)));
+        self.before = index;
+    }
 }
 
 /// The parts of a value: a packed list, and changes on top of it.
@@ -316,6 +355,15 @@ pub(super) fn encode_changed(packed: &[u8], entries: &[Entry<'_>]) -> Vec<u8> {
     out.push(CHANGED);
     varint::put_bytes(&mut out, packed);
     put_changes(&mut out, entries);
+    out
+}
+
+/// As [`encode_changed`], of changes that are encoded.
+pub(super) fn encode_laid(packed: &[u8], changes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(8 + packed.len() + changes.len());
+    out.push(CHANGED);
+    varint::put_bytes(&mut out, packed);
+    out.extend_from_slice(changes);
     out
 }
 

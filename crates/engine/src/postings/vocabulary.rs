@@ -4,7 +4,7 @@ use nautilus_query::FieldSet;
 
 use super::{ChunkReader, PostingReader, Scan, Weights, value};
 use crate::error::EngineError;
-use crate::keys::{self, Kind};
+use crate::keys;
 use crate::rows::Malformed;
 use crate::search::Budget;
 
@@ -34,8 +34,7 @@ impl VocabularyReader for ChunkReader<'_> {
         let weights = Weights::of(fields);
         let mut word = Word::default();
         let mut scan = Scan::Complete;
-        let mut rows = self.scan(Kind::Posting);
-        rows.seek(&start);
+        let mut rows = self.scan(prefix, &start)?;
         while let Some((key, value)) = rows.item() {
             if !key.starts_with(&start) {
                 break;
@@ -56,9 +55,9 @@ impl VocabularyReader for ChunkReader<'_> {
                 scan = Scan::Exhausted;
                 break;
             }
-            rows.next();
+            rows.advance();
         }
-        rows.status().map_err(EngineError::read)?;
+        rows.status()?;
         Ok(if word.report(each)? == Scan::Exhausted { Scan::Exhausted } else { scan })
     }
 }

@@ -1,8 +1,6 @@
 //! Every posting of a namespace, list by list: for digests and for checking lists against documents.
 
-use rocksdb::{DB, DBRawIteratorWithThreadMode};
-
-use super::{merge, value};
+use super::{Cursor, value};
 use crate::error::EngineError;
 use crate::keys::{self, Ordinal};
 use crate::rows::Malformed;
@@ -19,14 +17,12 @@ pub(crate) struct List<'a> {
     pub(crate) postings: &'a [(Ordinal, Frequencies)],
 }
 
-/// Calls `each` with every list that the iterator meets, until it says that it has enough.
+/// Calls `each` with every list that the cursor meets, until it says that it has enough.
 pub(crate) fn walk(
-    rows: &mut DBRawIteratorWithThreadMode<'_, DB>,
+    rows: &mut Cursor<'_>,
     each: &mut dyn FnMut(&List<'_>) -> Result<bool, EngineError>,
 ) -> Result<bool, EngineError> {
-    merge::this_thread_reads();
     let mut postings = Vec::new();
-    rows.seek_to_first();
     while let Some((key, value)) = rows.item() {
         let start = keys::without_chunk(key).ok_or(MALFORMED)?;
         let token = keys::token_of(start).ok_or(MALFORMED)?;
@@ -39,8 +35,8 @@ pub(crate) fn walk(
         if !each(&List { token: &token, bytes, postings: &postings })? {
             return Ok(false);
         }
-        rows.next();
+        rows.advance();
     }
-    rows.status().map_err(EngineError::read)?;
+    rows.status()?;
     Ok(true)
 }

@@ -32,7 +32,7 @@ impl<'a> AttributeReader<'a> {
         key: SortKey,
     ) -> Self {
         let is_needed = !filter.is_open() || key != SortKey::Relevance;
-        let rows = is_needed.then(|| NumberedRows::new(&searcher.snapshot, Kind::Attributes, ns));
+        let rows = is_needed.then(|| NumberedRows::new(searcher, Kind::Attributes, ns));
         Self { filter, key, rows, values: Vec::new() }
     }
 

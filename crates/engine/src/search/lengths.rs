@@ -27,7 +27,7 @@ pub(super) struct Lengths<'a> {
 
 impl<'a> Lengths<'a> {
     pub(super) fn new(searcher: &'a Searcher<'a>, ns: NamespaceNumber, label: Offset) -> Self {
-        let rows = NumberedRows::new(&searcher.snapshot, Kind::Lengths, ns);
+        let rows = NumberedRows::new(searcher, Kind::Lengths, ns);
         Self { searcher, ns, label, column: None, rows, few: Vec::new() }
     }
 
@@ -77,7 +77,7 @@ impl<'a> Lengths<'a> {
             }
             return Ok(codes);
         }
-        let mut rows = NumberedRows::new(&self.searcher.snapshot, Kind::Lengths, self.ns);
+        let mut rows = NumberedRows::new(self.searcher, Kind::Lengths, self.ns);
         for (number, places) in (first..).zip(codes.chunks_mut(per_row)) {
             let row = rows.get(number)?.unwrap_or_default();
             let row = row.get(..places.len()).unwrap_or(row);

@@ -100,7 +100,7 @@ pub(super) struct PhraseChecker<'a> {
 
 impl<'a> PhraseChecker<'a> {
     pub(super) fn new(searcher: &'a Searcher<'a>, ns: NamespaceNumber, plan: &Plan) -> Self {
-        let pairs = NumberedRows::new(&searcher.snapshot, Kind::Pairs, ns);
+        let pairs = NumberedRows::new(searcher, Kind::Pairs, ns);
         let hashes = plan.phrases.iter().map(|phrase| pairs::of_phrase(&phrase.tokens)).collect();
         Self { searcher, ns, pairs, hashes }
     }

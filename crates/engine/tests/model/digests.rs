@@ -37,7 +37,8 @@ impl Fed {
         self.writer.apply(offset, &to_engine(record)).expect("applies");
         match self.rng.random_range(0..100) {
             0..3 => drop(self.partition.flush().expect("flushes")),
-            3 => self.partition.compact(),
+            3 => self.partition.compact().expect("compacts"),
+            4 => self.partition.write_lists().expect("writes"),
             _ => {}
         }
     }

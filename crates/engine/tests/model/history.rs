@@ -23,12 +23,13 @@ pub(crate) enum Step {
     Conditional,
     Redeliver,
     Gap,
+    WriteLists,
     Restart,
 }
 
 impl Step {
     /// Every step with how often it is drawn.
-    pub(crate) const WEIGHTED: [(Self, u32); 16] = [
+    pub(crate) const WEIGHTED: [(Self, u32); 17] = [
         (Self::Insert, 34),
         (Self::ReplaceWord, 12),
         (Self::InsertAtStart, 10),
@@ -44,6 +45,7 @@ impl Step {
         (Self::Conditional, 9),
         (Self::Redeliver, 8),
         (Self::Gap, 8),
+        (Self::WriteLists, 8),
         (Self::Restart, 8),
     ];
 }
@@ -239,7 +241,7 @@ impl Source {
                 self.next_offset += self.rng.random_range(1..5);
                 self.upsert(|source, _| source.document())
             }
-            Step::Restart => return Vec::new(),
+            Step::WriteLists | Step::Restart => return Vec::new(),
         };
         vec![record]
     }

@@ -78,6 +78,12 @@ pub(crate) fn run(seed: u64, steps: usize) -> Tally {
                 if step == Step::Restart {
                     break;
                 }
+                if step == Step::WriteLists {
+                    // Records go on meanwhile.
+                    let partition = &partition;
+                    scope.spawn(move || partition.write_lists().expect("writes lists"));
+                    continue;
+                }
                 apply(&mut writer, source.records(step), &mut log, &mut tally);
                 now.publish(&source, &writer);
                 if source.flips() {
@@ -175,7 +181,8 @@ fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
         std::fs::read_dir(from)?.flatten().map(|file| file.file_name()).collect();
     // The manifest last: it names table files that are there by then.
     names.sort_by_key(|name| name.to_string_lossy().starts_with("MANIFEST"));
-    for name in names.into_iter().filter(|name| name != "LOCK") {
+    // Lists in the making are no part of it.
+    for name in names.into_iter().filter(|name| name != "LOCK" && name != "lists") {
         std::fs::copy(from.join(&name), to.join(&name))?;
     }
     Ok(())

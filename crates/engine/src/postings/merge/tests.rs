@@ -230,21 +230,21 @@ proptest! {
     /// The packed layout in a database, through flushes and compactions, against a row for each posting.
     #[test]
     fn equals_the_plain_layout(
-        acts in prop::collection::vec(act(), 1..14), pending_max in prop::sample::select(vec![2, 9, 500]),
+        acts in prop::collection::vec(act(), 1..14),
     ) {
         let folder = tempfile::tempdir().expect("a folder");
         let resources = Resources::new(1 << 20, 1 << 20);
         let chunks = DB::open(&resources.options(), folder.path().join("chunks")).expect("opens");
         let rows = DB::open(&resources.options(), folder.path().join("rows")).expect("opens");
-        let mut writer = ChunkWriter::with_pending_max(pending_max);
+        let mut writer = ChunkWriter::new();
         for act in acts {
             match act {
                 Act::Write(changes) => {
                     for (token, ordinal, after) in changes {
                         let (mut packed, mut plain) = (WriteBatch::default(), WriteBatch::default());
                         let token = term(token);
-                        writer.put(&chunks, &mut packed, NS, token, ordinal, after).expect("puts");
-                        RowWriter.put(&rows, &mut plain, NS, token, ordinal, after).expect("puts");
+                        writer.put(&mut packed, NS, token, ordinal, after);
+                        RowWriter.put(&mut plain, NS, token, ordinal, after);
                         chunks.write(packed).expect("writes");
                         rows.write(plain).expect("writes");
                     }
