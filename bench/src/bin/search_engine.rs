@@ -113,7 +113,7 @@ fn main() -> Result<()> {
     }
     if args.compact {
         let (watch, cpu) = (Watch::start(), cpu_seconds());
-        partition.compact();
+        partition.compact()?;
         println!("compacted in {:.1} s, {:.1} CPU-s", watch.seconds(), cpu_seconds() - cpu);
     }
     let statistics = partition.statistics()?;

@@ -69,11 +69,16 @@ impl Ours {
         Ok(())
     }
 
+    /// Writes what is in memory, synced, and changed postings as lists.
+    pub(crate) fn write(&self) -> Result<()> {
+        self.partition.write_lists()?;
+        self.flush()
+    }
+
     /// Everything in the last level, as a partition that rests comes to be.
     pub(crate) fn settle(&self) -> Result<()> {
         self.flush()?;
-        self.partition.compact();
-        Ok(())
+        Ok(self.partition.compact()?)
     }
 
     /// The best ten. The number of hits is always counted.

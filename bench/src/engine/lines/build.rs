@@ -65,7 +65,7 @@ fn ours_cpu(dir: &Path, corpus: &Corpus, texts: &[String], is_live: bool) -> Res
                 ours.top10(&[ours::scope(corpus.owner(id))?], &node)?;
             }
         }
-        ours.flush()
+        ours.write()
     })?;
     drop(ours);
     std::fs::remove_dir_all(dir)?;

@@ -205,7 +205,8 @@ fn tombstones(engine: &Ours, asked: &[Asked]) -> Result<Line> {
     Ok(Line::alone("churn/tombstones", "skipped a query", &mean, Target::None))
 }
 
-/// Bytes of the table files a partition wrote.
+/// Bytes of the table files a partition wrote. The events do not tell how long the lists are that it wrote itself, whose
+/// compactions they do tell: so the amplification is rather too high.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Written {
     /// Of all files.
