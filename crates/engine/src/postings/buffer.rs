@@ -101,6 +101,12 @@ impl Buffer {
         }
     }
 
+    /// Those of which anything changed.
+    pub(super) fn namespaces(&self) -> Vec<NamespaceNumber> {
+        let numbers = |shard: &RwLock<Shard>| shard.read().keys().copied().collect::<Vec<_>>();
+        self.shards.iter().flat_map(numbers).collect()
+    }
+
     /// Whether anything of the namespace changed.
     pub(super) fn has(&self, ns: NamespaceNumber) -> bool {
         self.shard(ns).read().contains_key(&ns)
@@ -142,8 +148,7 @@ impl Buffer {
         is_gone: impl Fn(NamespaceNumber) -> bool,
         each: &mut impl FnMut(&[u8], &[u8]) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
-        let numbers = |shard: &RwLock<Shard>| shard.read().keys().copied().collect::<Vec<_>>();
-        let mut numbers: Vec<NamespaceNumber> = self.shards.iter().flat_map(numbers).collect();
+        let mut numbers = self.namespaces();
         numbers.sort_unstable();
         numbers.retain(|ns| !is_gone(*ns));
         // All of them before the first is read for long: to take over an order asks for the lock of readers.

@@ -117,11 +117,17 @@ impl Buffers {
             rows.next();
         }
         rows.status().map_err(EngineError::read)?;
+        let mut ended = Vec::new();
+        for ns in filling.buffer.namespaces() {
+            if has_ended(db, ns)? {
+                ended.push(ns);
+            }
+        }
         Ok(Self {
             budget: Arc::clone(budget),
             held: RwLock::new(Held { draining: None, filling }),
             applying: Mutex::new(()),
-            ended: Mutex::default(),
+            ended: Mutex::new(ended),
             drain: Mutex::new(None),
         })
     }
@@ -190,6 +196,17 @@ impl Buffers {
     fn held<T>(&self, f: impl FnOnce(&Held) -> T) -> T {
         f(&self.held.read())
     }
+}
+
+/// Whether a namespace that had documents has no rows any more: ids stay as long as it lives.
+fn has_ended(db: &DB, ns: NamespaceNumber) -> Result<bool, EngineError> {
+    let mut options = ReadOptions::default();
+    options.set_iterate_lower_bound(keys::of_namespace(Kind::Id, ns));
+    options.set_iterate_upper_bound(keys::after_namespace(Kind::Id, ns));
+    let mut ids = db.raw_iterator_opt(options);
+    ids.seek_to_first();
+    ids.status().map_err(EngineError::read)?;
+    Ok(!ids.valid())
 }
 
 fn charged(first: Offset, budget: &Arc<BufferBudget>) -> Arc<Charged> {

@@ -116,7 +116,10 @@ fn ingest(shared: &Shared, frozen: &Frozen) -> Result<(), EngineError> {
     }
     let mut options = IngestExternalFileOptions::default();
     options.set_move_files(true);
-    shared.db.ingest_external_file_opts(&options, files).map_err(storage)
+    shared.db.ingest_external_file_opts(&options, files).map_err(storage)?;
+    // Empty now. If it stays, that is no harm.
+    let _: std::io::Result<()> = std::fs::remove_dir(&folder);
+    Ok(())
 }
 
 /// Writes the lists of one kind; false, and no file, where there are none.

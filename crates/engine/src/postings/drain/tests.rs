@@ -118,6 +118,27 @@ fn a_namespace_that_ends_meanwhile_gets_no_rows_back() {
 }
 
 #[test]
+fn a_namespace_that_ended_before_a_restart_gets_no_rows_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (partition, mut writer) = open(folder.path(), 1 << 20);
+    feed(&mut writer);
+    apply(&mut writer, "b", Operation::DeleteNamespace).expect("applies");
+    let fed = digests(&partition);
+    drop((partition, writer));
+    let (partition, _writer) = open(folder.path(), 1 << 20);
+    partition.write_lists().expect("writes");
+    assert_eq!(digests(&partition), fed);
+    let mut options = rocksdb::ReadOptions::default();
+    // Whose number is the second.
+    let ended = crate::keys::NamespaceNumber(1);
+    options.set_iterate_lower_bound(keys::of_namespace(Kind::Posting, ended));
+    options.set_iterate_upper_bound(keys::after_namespace(Kind::Posting, ended));
+    let db = &partition.shared.db;
+    assert_eq!(db.iterator_opt(rocksdb::IteratorMode::Start, options).count(), 0);
+    assert!(rows(&partition, Kind::Posting) > 0);
+}
+
+#[test]
 fn a_full_buffer_is_written_by_itself() {
     let folder = tempfile::tempdir().expect("a folder");
     let (partition, mut writer) = open(folder.path(), 64 << 10);
