@@ -115,7 +115,9 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let result = drain::tend(&shared, offset).and_then(|()| {
             let _record = shared.buffers.between_records();
-            apply(self).inspect(|_| self.applied(offset.next()))
+            let result = apply(self).inspect(|_| self.applied(offset.next()));
+            // What was not written must not come to lists.
+            result.inspect_err(|_| shared.buffers.forget_from(offset))
         });
         if result.is_err() {
             self.stopped_at = Some(offset);

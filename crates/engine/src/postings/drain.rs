@@ -81,6 +81,9 @@ fn join(drain: &mut Drain) -> Result<(), EngineError> {
 
 /// Writes the frozen buffer's lists, and only then removes what would bring it back.
 fn run(shared: &Shared, frozen: Frozen) -> Result<(), EngineError> {
+    // Lists must not be ahead of the other rows on disk: who is killed here begins again at the offset of those, and
+    // would have postings of documents that it does not have yet.
+    shared.flush()?;
     ingest(shared, &frozen)?;
     let still = shared.buffers.between_records();
     let mut batch = WriteBatch::default();

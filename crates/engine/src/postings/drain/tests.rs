@@ -83,6 +83,25 @@ fn lists_take_the_place_of_redo_rows() {
 }
 
 #[test]
+fn lists_on_disk_are_not_ahead_of_other_rows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (killed, copied) = (folder.path().join("killed"), folder.path().join("copied"));
+    let (partition, mut writer) = open(&killed, 1 << 20);
+    feed(&mut writer);
+    let fed = digests(&partition);
+    partition.write_lists().expect("writes");
+    // Nothing is written by closing.
+    std::fs::create_dir(&copied).expect("creates");
+    for file in std::fs::read_dir(&killed).expect("lists").flatten() {
+        if file.file_name() != "LOCK" {
+            std::fs::copy(file.path(), copied.join(file.file_name())).expect("copies");
+        }
+    }
+    let (partition, writer) = open(&copied, 1 << 20);
+    assert_eq!((digests(&partition), writer.next_offset()), (fed, fed.next_offset));
+}
+
+#[test]
 fn an_end_between_lists_and_redo_rows_changes_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let (partition, mut writer) = open(folder.path(), 1 << 20);
