@@ -13,8 +13,9 @@ use crate::keys::{self, Kind};
 use crate::partition::Shared;
 use crate::resources::Resources;
 
-/// Files in the making, in the partition's folder.
-const FOLDER: &str = "lists";
+/// Files in the making, in the partition's folder: by these names the database does not take them for its own.
+const FILES: [(Kind, &str); 2] =
+    [(Kind::Posting, "lists-tokens.tmp"), (Kind::PairPosting, "lists-pairs.tmp")];
 
 /// What writes lists: none, or a thread that is not known to have ended.
 pub(super) type Drain = Option<JoinHandle<Result<(), EngineError>>>;
@@ -28,13 +29,16 @@ pub(crate) fn options(resources: &Resources) -> Options {
 
 /// Removes what an interrupted drain left: redo rows say all of it.
 pub(crate) fn remove_leftovers(dir: &Path) -> Result<(), EngineError> {
-    let path = dir.join(FOLDER);
-    match std::fs::remove_dir_all(&path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(EngineError::Folder { operation: "remove", path, source })
+    for (_, name) in FILES {
+        let path = dir.join(name);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(EngineError::Folder { operation: "remove", path, source });
+            }
+            Ok(()) | Err(_) => {}
         }
-        Ok(()) | Err(_) => Ok(()),
     }
+    Ok(())
 }
 
 /// Has lists written, in a thread, if the buffer is full for the record at `next`. For the writer, between records.
@@ -53,7 +57,10 @@ pub(crate) fn tend(shared: &Arc<Shared>, next: Offset) -> Result<(), EngineError
     let of_thread = Arc::clone(shared);
     let thread = std::thread::Builder::new().name("lists".to_owned());
     let thread = thread.spawn(move || run(&of_thread, frozen));
-    *drain = Some(thread.map_err(|source| failed(shared, "start a thread for", source))?);
+    let path = || shared.dir().to_owned();
+    let failed =
+        |source| EngineError::Folder { operation: "start writing lists", path: path(), source };
+    *drain = Some(thread.map_err(failed)?);
     Ok(())
 }
 
@@ -105,11 +112,9 @@ fn run(shared: &Shared, frozen: Frozen) -> Result<(), EngineError> {
 
 /// Writes the lists to files, which become the database's.
 fn ingest(shared: &Shared, frozen: &Frozen) -> Result<(), EngineError> {
-    let folder = shared.dir().join(FOLDER);
-    std::fs::create_dir_all(&folder).map_err(|source| failed(shared, "create", source))?;
     let mut files = Vec::new();
-    for (kind, name) in Kind::POSTINGS.into_iter().zip(["tokens.sst", "pairs.sst"]) {
-        let path = folder.join(name);
+    for (kind, name) in FILES {
+        let path = shared.dir().join(name);
         if write(&shared.list_options, &path, kind, frozen)? {
             files.push(path);
         }
@@ -119,10 +124,7 @@ fn ingest(shared: &Shared, frozen: &Frozen) -> Result<(), EngineError> {
     }
     let mut options = IngestExternalFileOptions::default();
     options.set_move_files(true);
-    shared.db.ingest_external_file_opts(&options, files).map_err(storage)?;
-    // Empty now. If it stays, that is no harm.
-    let _: std::io::Result<()> = std::fs::remove_dir(&folder);
-    Ok(())
+    shared.db.ingest_external_file_opts(&options, files).map_err(storage)
 }
 
 /// Writes the lists of one kind; false, and no file, where there are none.
@@ -145,10 +147,6 @@ fn write(options: &Options, path: &Path, kind: Kind, frozen: &Frozen) -> Result<
 
 fn storage(source: rocksdb::Error) -> EngineError {
     EngineError::Storage { operation: "write lists into", source }
-}
-
-fn failed(shared: &Shared, operation: &'static str, source: std::io::Error) -> EngineError {
-    EngineError::Folder { operation, path: shared.dir().join(FOLDER), source }
 }
 
 #[cfg(test)]

@@ -181,8 +181,10 @@ fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
         std::fs::read_dir(from)?.flatten().map(|file| file.file_name()).collect();
     // The manifest last: it names table files that are there by then.
     names.sort_by_key(|name| name.to_string_lossy().starts_with("MANIFEST"));
-    // Lists in the making are no part of it.
-    for name in names.into_iter().filter(|name| name != "LOCK" && name != "lists") {
+    // Lists in the making come and go, and are no part of it.
+    let is_copied =
+        |name: &std::ffi::OsString| name != "LOCK" && !name.to_string_lossy().starts_with("lists-");
+    for name in names.into_iter().filter(is_copied) {
         std::fs::copy(from.join(&name), to.join(&name))?;
     }
     Ok(())

@@ -175,8 +175,8 @@ fn what_cannot_be_written_stops_the_writer_and_is_not_lost() {
     let folder = tempfile::tempdir().expect("a folder");
     let (partition, mut writer) = open(folder.path(), 64 << 10);
     // Where files of lists would be made.
-    let in_the_way = folder.path().join(FOLDER);
-    std::fs::write(&in_the_way, "").expect("writes");
+    let in_the_way = folder.path().join(FILES[0].1);
+    std::fs::create_dir(&in_the_way).expect("creates");
     let mut applied = 0;
     let error = loop {
         assert!(applied < 100_000, "never stops");
@@ -185,14 +185,14 @@ fn what_cannot_be_written_stops_the_writer_and_is_not_lost() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(error, EngineError::Folder { operation: "create", .. }), "{error:?}");
+    assert!(matches!(error, EngineError::Storage { .. }), "{error:?}");
     let next = put(&mut writer, "a", 0, "later");
     assert!(matches!(next, Err(EngineError::WriterStopped { .. })));
     let fed = digests(&partition);
     assert_eq!(fed.document_count, u64::from(applied));
     assert!(partition.write_lists().is_err());
     drop((partition, writer));
-    std::fs::remove_file(&in_the_way).expect("removes");
+    std::fs::remove_dir(&in_the_way).expect("removes");
     let (partition, mut writer) = open(folder.path(), 64 << 10);
     assert_eq!(digests(&partition), fed);
     put(&mut writer, "a", 0, "later").expect("goes on");
