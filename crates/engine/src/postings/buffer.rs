@@ -1,7 +1,7 @@
 //! Changes of postings in memory: what records changed since lists were last written to disk.
 //!
 //! ```text
-//! namespace ─► term ─► changes, oldest first: (ordinal, offset of the record, posting or its removal)
+//! namespace ─► term ─► changes by ordinal, then oldest first: (ordinal, offset of the record, posting or its removal)
 //! ```
 //!
 //! One thread adds, any number read. A reader says up to which record it sees, so what is added meanwhile does not
@@ -24,7 +24,7 @@ use crate::rows::Malformed;
 
 /// Parts of the namespaces with a lock each.
 const SHARDS: usize = 16;
-/// Changes of one term among which another is put: so many are moved in some 10 µs.
+/// Changes of one term among which another is put: so many are moved, and read by every search for it, in some 10 µs.
 const AMONG_MAX: usize = 16_384;
 /// What memory a namespace comes to without its terms.
 const NAMESPACE_BYTES: usize = 256;

@@ -147,7 +147,7 @@ impl Terms {
         };
         let Some(term) = self.terms.get_mut(index(place)) else { return };
         let change = Change { ordinal, since, posting };
-        if term.changes.last().is_none_or(|last| last.ordinal <= ordinal) {
+        if term.changes.last().is_none_or(|last| last.ordinal < ordinal) {
             term.changes.push(change);
         } else {
             let at = term.changes.partition_point(|change| change.ordinal <= ordinal);
