@@ -140,12 +140,18 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  nautilus merger --config cluster.toml")]
     Merger(ConfigArgs),
     /// Take documents in
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  nautilus indexbuilder serve --config cluster.toml      take documents and changes\n  nautilus indexbuilder build --help                     make whole partitions at once"
+    )]
     Indexbuilder(IndexBuilderCommand),
     /// Make what a new cluster needs: keys, topic, tables
     Init(InitArgs),
     /// Check or print the configuration of a process
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  nautilus config check --config cluster.toml && nautilus config show --config cluster.toml"
+    )]
     Config(ConfigCommand),
     /// Index a folder, files, or lines of JSON
     Feed(feed::FeedArgs),
@@ -156,31 +162,53 @@ pub(crate) enum Command {
     /// Complete the last word of a text from your own documents
     Suggest(suggest::SuggestArgs),
     /// Look at or delete one document
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  nautilus doc get --namespace docs guide/start.md\n  nautilus doc dead-letters --namespace mail"
+    )]
     Doc(doc::DocCommand),
     /// Create, list, share and delete namespaces
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  nautilus namespace create notes --as ada\n  nautilus namespace share notes ben --as ada"
+    )]
     Namespace(namespace::NamespaceCommand),
     /// Create, list and delete users; make tokens
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  nautilus user create ada --name 'Ada Lovelace'\n  export NAUTILUS_TOKEN=$(nautilus user token ada)"
+    )]
     User(user::UserCommand),
     /// What the cluster is doing, on one screen
     Status(status::StatusArgs),
     /// List, explain, move and recover partitions
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  nautilus partition list --config cluster.toml\n  nautilus partition recover 3 --group a --watch"
+    )]
     Partition(partition::PartitionCommand),
     /// List, add, drain, resume, remove and hand over replica groups
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  nautilus group list --config cluster.toml\n  nautilus group drain b --for 30m"
+    )]
     Group(group::GroupCommand),
     /// List, verify, promote, roll back and remove builds
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  nautilus build list --config cluster.toml\n  nautilus build promote stems --config cluster.toml --dry-run"
+    )]
     Build(build::BuildCommand),
     /// Check and tidy up the index repository
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  nautilus repo check --config cluster.toml\n  nautilus repo gc --config cluster.toml --dry-run"
+    )]
     Repo(repo::RepoCommand),
     /// Print the completion script of a shell
     Completion(completion::CompletionArgs),
     /// Print the version
+    #[command(after_help = "Example:\n  nautilus version --output json")]
     Version,
 }
 
@@ -218,6 +246,22 @@ mod tests {
         let common: Vec<String> = common.map(|one| one.get_id().to_string()).collect();
         assert!(common.contains(&"user".to_owned()));
         root.get_subcommands().for_each(|command| check(command, &common));
+    }
+
+    #[test]
+    fn every_help_has_an_example() {
+        fn without(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+            let path = format!("{path} {}", command.get_name());
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            // What is tried out is a whole command line.
+            if !help.contains("  nautilus ") && !help.contains("$(nautilus ") {
+                found.push(path.clone());
+            }
+            command.get_subcommands().for_each(|below| without(below, &path, found));
+        }
+        let mut found = Vec::new();
+        without(&Cli::command(), "", &mut found);
+        assert_eq!(found, Vec::<String>::new());
     }
 
     #[test]

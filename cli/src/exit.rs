@@ -121,6 +121,9 @@ pub(crate) fn describe_status(status: &Status) -> String {
     }
     if let Some(info) = details.error_info() {
         let _ = write!(text, " ({})", info.reason);
+        if info.reason == "USER_UNKNOWN" {
+            text.push_str("\n  `nautilus user create NAME` adds it; --as says on whose behalf");
+        }
     }
     if let Some(request) = details.bad_request() {
         let is_news = |said: &str| said != status.message();
@@ -180,5 +183,8 @@ mod tests {
             describe(&status.into()),
             "the query does not parse (QUERY_SYNTAX)\n  query: the quote is not closed"
         );
+        let unknown = RpcError::new(Class::Unauthenticated, "USER_UNKNOWN", "no such user");
+        let said = describe(&unknown.into_status().into());
+        assert!(said.contains("(USER_UNKNOWN)\n  `nautilus user create"), "{said}");
     }
 }

@@ -63,10 +63,15 @@ pub(crate) fn print(
 
 /// Writes to stdout as it is. `nautilus search … | head` closes the pipe early: that is no error.
 pub(crate) fn say(text: &str) -> io::Result<()> {
+    is_read(text).map(|_| ())
+}
+
+/// As [`say`]; whether there is still somebody who reads.
+pub(crate) fn is_read(text: &str) -> io::Result<bool> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-        _ => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
     }
 }
 

@@ -3,8 +3,10 @@
 mod machine;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 
 use machine::Machine;
+use serde_json::Value;
 
 const LONG: usize = 300 * 1024;
 
@@ -122,6 +124,24 @@ fn lines_of_json_spread_and_leave_acknowledgements() {
 }
 
 #[test]
+fn status_is_watched_until_nobody_reads_it() {
+    let mut machine = Machine::new();
+    machine.start();
+    let mut watching = machine.read_from(&["--output", "json", "status", "--watch"]);
+    let mut lines = BufReader::new(watching.stdout.take().expect("a pipe")).lines();
+    let mut look = || -> Value {
+        serde_json::from_str(&lines.next().expect("goes on").expect("text")).expect("JSON")
+    };
+    for status in [look(), look()] {
+        assert_eq!(status["partitions"].as_array().map(Vec::len), Some(8));
+    }
+    machine.stop();
+    while look()["error"].is_null() {}
+    drop(lines);
+    assert!(watching.wait().expect("ends").success());
+}
+
+#[test]
 fn mistakes_are_told_by_exit_code_and_in_words() {
     let mut machine = Machine::new();
     let nobody = machine.fails(5, &["--endpoint", "127.0.0.1:1", "search", "x"]);
@@ -132,7 +152,8 @@ fn mistakes_are_told_by_exit_code_and_in_words() {
     machine.start();
     let second = machine.fails(1, &["dev", "--listen", "127.0.0.1:0"]);
     assert!(second.contains("another `nautilus dev`"), "{second}");
-    machine.fails(4, &["--as", "nobody", "search", "x"]);
+    let nobody = machine.fails(4, &["--as", "nobody", "search", "x"]);
+    assert!(nobody.contains("nautilus user create"), "{nobody}");
     let absent = machine.fails(4, &["feed", "-n", "absent", "."]);
     assert!(absent.contains("--create"), "{absent}");
     machine.ok(&["namespace", "create", "empty"]);

@@ -20,14 +20,33 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// Without a change it is sent again within this; lag grows with time alone.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
+/// What a listener has heard.
+struct Told {
+    last: Option<LeafStatus>,
+    /// When a status is sent that is like the last one.
+    heartbeat: Instant,
+}
+
+impl Told {
+    /// Whether this is to be sent now; then it counts as sent.
+    fn is_news(&mut self, status: &LeafStatus, now: Instant) -> bool {
+        // Requests that come and go between two looks beat and change nothing: the heartbeat is due by its own time,
+        // or a busy leaf would seem to stand still.
+        if now < self.heartbeat && self.last.as_ref() == Some(status) {
+            return false;
+        }
+        self.last = Some(status.clone());
+        self.heartbeat = now + HEARTBEAT - INTERVAL;
+        true
+    }
+}
+
 /// One listener.
 struct Listener {
     leaf: Arc<Leaf>,
     beats: watch::Receiver<()>,
     stop: CancellationToken,
-    last: Option<LeafStatus>,
-    /// When a status is sent that is like the last one.
-    heartbeat: Instant,
+    told: Told,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -42,8 +61,8 @@ impl Leaf {
         let mut beats = self.shared.pulses.load.listen();
         beats.mark_changed();
         let stop = self.stop_token();
-        let heartbeat = Instant::now();
-        let listener = Listener { leaf: self, beats, stop, last: None, heartbeat, _permit: permit };
+        let told = Told { last: None, heartbeat: Instant::now() };
+        let listener = Listener { leaf: self, beats, stop, told, _permit: permit };
         Ok(stream::unfold(listener, |mut listener| async move {
             let status = listener.next().await?;
             Some((status, listener))
@@ -67,7 +86,7 @@ impl Leaf {
 impl Listener {
     /// The next status that differs from the last one, or is due without that; `None` once the leaf stops.
     async fn next(&mut self) -> Option<LeafStatus> {
-        let is_first = self.last.is_none();
+        let is_first = self.told.last.is_none();
         loop {
             if self.stop.is_cancelled() {
                 return None;
@@ -75,13 +94,9 @@ impl Listener {
             if !is_first {
                 self.pause().await?;
             }
-            // Requests that come and go between two looks beat, and change nothing.
-            let is_due = is_first || Instant::now() >= self.heartbeat;
             self.beats.mark_unchanged();
             let status = self.leaf.leaf_status();
-            if is_due || self.last.as_ref() != Some(&status) {
-                self.last = Some(status.clone());
-                self.heartbeat = Instant::now() + HEARTBEAT - INTERVAL;
+            if self.told.is_news(&status, Instant::now()) {
                 return Some(status);
             }
         }
@@ -93,7 +108,7 @@ impl Listener {
         let changed = async {
             tokio::time::sleep(INTERVAL).await;
             // The sender is the leaf's own.
-            let _ = tokio::time::timeout_at(self.heartbeat, self.beats.changed()).await;
+            let _ = tokio::time::timeout_at(self.told.heartbeat, self.beats.changed()).await;
         };
         tokio::select! {
             biased;
@@ -130,5 +145,38 @@ fn wire_name(state: &State) -> &'static str {
         State::Serving => "SERVING",
         State::Draining { .. } | State::Closing { next: Next::Gone } => "DRAINING",
         State::Failed { .. } => "FAILED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn busy_with(requests: u32) -> LeafStatus {
+        LeafStatus { in_flight: requests, ..LeafStatus::default() }
+    }
+
+    #[test]
+    fn a_leaf_that_changes_nothing_all_the_time_is_heard_of_in_time() {
+        let began = Instant::now();
+        let mut told = Told { last: None, heartbeat: began };
+        let sent: Vec<Duration> = (0..100)
+            .map(|look| INTERVAL * look)
+            .filter(|after| told.is_news(&busy_with(1), began + *after))
+            .collect();
+        assert_eq!(sent[0], Duration::ZERO);
+        assert!(sent.windows(2).all(|pair| pair[1] - pair[0] <= HEARTBEAT), "{sent:?}");
+        assert!(sent.windows(2).all(|pair| pair[1] - pair[0] > INTERVAL), "{sent:?}");
+    }
+
+    #[test]
+    fn what_changed_is_told_and_begins_the_time_anew() {
+        let began = Instant::now();
+        let mut told = Told { last: None, heartbeat: began };
+        let at = |ms| began + Duration::from_millis(ms);
+        assert!(told.is_news(&busy_with(0), at(0)));
+        assert!(told.is_news(&busy_with(1), at(400)));
+        assert!(!told.is_news(&busy_with(1), at(800)));
+        assert!(told.is_news(&busy_with(1), at(900)));
     }
 }

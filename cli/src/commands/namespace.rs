@@ -33,6 +33,7 @@ pub(crate) enum NamespaceCommand {
         owner: Option<String>,
     },
     /// List the namespaces the user of --as is a member of
+    #[command(after_help = "Examples:\n  nautilus namespace list --as ada\n  nautilus namespace list --all")]
     List {
         /// All there are; needs operator rights
         #[arg(long)]
@@ -48,6 +49,7 @@ pub(crate) enum NamespaceCommand {
         yes: bool,
     },
     /// List who may do what in a namespace
+    #[command(after_help = "Example:\n  nautilus namespace members notes --as ada")]
     Members {
         /// Its name
         name: String,
@@ -73,11 +75,13 @@ Example:
         path: String,
     },
     /// Take a mount away
+    #[command(after_help = "Example:\n  nautilus namespace unmount Shared/Notes --as ben")]
     Unmount {
         /// The place
         path: String,
     },
     /// List the mounts of the user of --as
+    #[command(after_help = "Example:\n  nautilus namespace mounts --as ben")]
     Mounts,
 }
 

@@ -1,5 +1,7 @@
 //! `nautilus status`: the cluster on one screen.
 
+mod watch;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -31,23 +33,29 @@ const DRAINED: &str = "DRAINED";
 #[command(after_help = "\
 Examples:
   nautilus status
+  nautilus status --watch                             every second, until Ctrl-C
   nautilus status --wait 30s && nautilus search fox   go on once everything serves and is caught up")]
 pub(crate) struct StatusArgs {
     /// Wait at most this long until every partition serves and has applied its whole log
     #[arg(long, value_name = "TIME", value_parser = duration)]
     wait: Option<Duration>,
+
+    /// Look again every second until stopped; with --output json one value a line
+    #[arg(long, conflicts_with = "wait")]
+    watch: bool,
 }
 
-/// Looks, once or until all is well.
+/// Looks, once, until all is well, or on and on.
 pub(crate) async fn run(global: &Global, args: StatusArgs) -> anyhow::Result<()> {
+    if args.watch {
+        return watch::run(global).await;
+    }
     let clock = Clock::system();
     let until = args.wait.map(|wait| clock.now() + wait);
     let mut explained = false;
     loop {
         let time_is_left = until.is_some_and(|until| clock.now() < until);
-        // A `nautilus dev` that is starting has not said yet where it is, and what listens at the
-        // usual address may be another one.
-        if time_is_left && global.token.is_none() && !location::is_known(global) {
+        if time_is_left && !is_told(global) {
             tokio::time::sleep(LOOK_AGAIN).await;
             continue;
         }
@@ -65,6 +73,12 @@ pub(crate) async fn run(global: &Global, args: StatusArgs) -> anyhow::Result<()>
             Ok(_) | Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
         }
     }
+}
+
+/// Whether it is known where to look: a `nautilus dev` that is starting or has stopped does not say where it is, and what
+/// listens at the usual address may be another one.
+fn is_told(global: &Global) -> bool {
+    global.token.is_some() || location::is_known(global)
 }
 
 /// How every replica is, once.

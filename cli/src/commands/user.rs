@@ -29,14 +29,19 @@ pub(crate) enum UserCommand {
         name: Option<String>,
     },
     /// List all users
+    #[command(after_help = "Example:\n  nautilus user list --output json")]
     List,
     /// Remove a user and all memberships
+    #[command(after_help = "Example:\n  nautilus user delete ben")]
     Delete {
         /// Id of the user
         id: String,
     },
     /// Groups of users
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  nautilus user group add staff ada\n  nautilus user group members staff"
+    )]
     Group(group::GroupCommand),
     /// Make a token for a user, for other programs
     #[command(after_help = "\

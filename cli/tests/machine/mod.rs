@@ -77,6 +77,12 @@ impl Machine {
         said(&output)
     }
 
+    /// Runs a command whose stdout is read while it runs.
+    pub(crate) fn read_from(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("runs")
+    }
+
     fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).stdin(Stdio::null()).output().expect("runs")
     }

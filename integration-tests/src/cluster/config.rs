@@ -74,7 +74,7 @@ write_buffers = "64MiB"
 search_threads = 1
 read_threads = 1
 apply_threads = 1
-snapshot_interval = "20s"
+snapshot_interval = "{snapshot_interval}"
 "#,
         id = u128::from_be_bytes(Cluster::ID),
         generation = Cluster::LOG_GENERATION.0,
@@ -90,6 +90,7 @@ snapshot_interval = "20s"
         port = postgres.port(),
         password = postgres.password_file().display(),
         per_leaf = layout.partitions_per_leaf_max,
+        snapshot_interval = layout.snapshot_interval,
     )
 }
 

@@ -29,6 +29,8 @@ pub struct Layout {
     pub mergers: u32,
     /// Nodes of etcd.
     pub etcd_members: usize,
+    /// How often leaves publish snapshots.
+    pub snapshot_interval: &'static str,
 }
 
 impl Default for Layout {
@@ -44,6 +46,8 @@ impl Default for Layout {
             roots: 2,
             mergers: 2,
             etcd_members: 1,
+            // Often, so that there are some within a minute of testing.
+            snapshot_interval: "20s",
         }
     }
 }

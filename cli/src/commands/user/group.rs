@@ -31,13 +31,16 @@ Example:
         name: Option<String>,
     },
     /// List all groups
+    #[command(after_help = "Example:\n  nautilus user group list")]
     List,
     /// Remove a group and the rights it gave
+    #[command(after_help = "Example:\n  nautilus user group delete staff")]
     Delete {
         /// Id of the group
         id: String,
     },
     /// Put a user into a group
+    #[command(after_help = "Example:\n  nautilus user group add staff ben")]
     Add {
         /// Id of the group
         id: String,
@@ -46,6 +49,7 @@ Example:
         member: String,
     },
     /// Take a user out of a group
+    #[command(after_help = "Example:\n  nautilus user group remove staff ben")]
     Remove {
         /// Id of the group
         id: String,
@@ -54,6 +58,7 @@ Example:
         member: String,
     },
     /// List the users of a group
+    #[command(after_help = "Example:\n  nautilus user group members staff")]
     Members {
         /// Id of the group
         id: String,
