@@ -61,7 +61,8 @@ impl Default for Settings {
         Self {
             searches_per_second: 100,
             writes_per_second: 1_000,
-            batch: 50,
+            // Applications send what they have; large batches would come in bursts that searches wait behind.
+            batch: 10,
             namespaces: 24,
             documents_per_namespace: 1_000,
             search_deadline: Duration::from_millis(500),

@@ -33,7 +33,9 @@ pub(crate) enum NamespaceCommand {
         owner: Option<String>,
     },
     /// List the namespaces the user of --as is a member of
-    #[command(after_help = "Examples:\n  nautilus namespace list --as ada\n  nautilus namespace list --all")]
+    #[command(
+        after_help = "Examples:\n  nautilus namespace list --as ada\n  nautilus namespace list --all"
+    )]
     List {
         /// All there are; needs operator rights
         #[arg(long)]

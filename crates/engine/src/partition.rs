@@ -232,7 +232,8 @@ impl Shared {
             Some(version) => Analyzer::of(version).unwrap_or_default(),
             None => fresh,
         };
-        let buffers = Buffers::load(&db, meta_offset(&db, META_APPLIED)?, &resources.buffers)?;
+        let applied = meta_offset(&db, META_APPLIED)?;
+        let buffers = Buffers::load(&db, dir, applied, &resources.buffers)?;
         Ok(Self {
             db,
             analyzer,

@@ -3,6 +3,10 @@
 
 use std::process::ExitCode;
 
+/// As the product has it: what is measured with faults is measured without them too.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     nautilus_cli::run_with_leaves(nautilus_integration_tests::faulty_leaf::server)
 }

@@ -25,7 +25,7 @@ const VOCABULARY: f64 = 20_000.0;
 /// Of one request.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
 /// Requests on their way; more wait, for writes have no deadline of a person.
-const IN_FLIGHT_MAX: usize = 16;
+const IN_FLIGHT_MAX: usize = 64;
 
 /// After its first version, one of so many writes of a document deletes it.
 const DELETE_ONE_OF: u64 = 8;

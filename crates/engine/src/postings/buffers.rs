@@ -9,12 +9,14 @@
 //! together say all. To lay a change on a list that has it already changes nothing: the order of the two does not
 //! matter to readers.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nautilus_types::Offset;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use rocksdb::{DB, ReadOptions, Snapshot};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::Term;
 use super::buffer::Buffer;
@@ -30,6 +32,9 @@ use crate::rows::Malformed;
 const BUFFER_BYTES: usize = 64 << 20;
 /// Where memory is short, a buffer of this part of its bytes is written.
 const PART: usize = 32;
+/// A buffer is full by up to this part of its bytes earlier in some partitions than in others. Replicas apply the same
+/// records: without it all of them would write lists at the same moment, and a search would have none to turn to.
+const EARLIER_PART: usize = 8;
 
 /// A bound in bytes for the buffers of all partitions of a process.
 pub(crate) struct BufferBudget {
@@ -42,9 +47,12 @@ impl BufferBudget {
         Self { used: AtomicUsize::new(0), max }
     }
 
-    /// What one partition may fill.
-    fn each_max(&self) -> usize {
-        BUFFER_BYTES.min(self.max / 2)
+    /// What the partition in this folder may fill.
+    fn of(&self, dir: &Path) -> usize {
+        let max = BUFFER_BYTES.min(self.max / 2);
+        let [drawn, ..] = xxh3_64(dir.as_os_str().as_encoded_bytes()).to_le_bytes();
+        let earlier = max / EARLIER_PART / 256 * usize::from(drawn);
+        (max - earlier).max(1)
     }
 }
 
@@ -86,6 +94,8 @@ impl Frozen {
 /// Of one partition.
 pub(crate) struct Buffers {
     budget: Arc<BufferBudget>,
+    /// Bytes that make a buffer full.
+    bytes_max: usize,
     held: RwLock<Held>,
     /// Held while a record is applied, so that who has it stands between two records. The lock is fair after half a
     /// millisecond: a writer that is always busy lets the drain in.
@@ -100,6 +110,7 @@ impl Buffers {
     /// What the redo rows of a database say that is at this offset.
     pub(crate) fn load(
         db: &DB,
+        dir: &Path,
         next_offset: Offset,
         budget: &Arc<BufferBudget>,
     ) -> Result<Self, EngineError> {
@@ -125,6 +136,7 @@ impl Buffers {
         }
         Ok(Self {
             budget: Arc::clone(budget),
+            bytes_max: budget.of(dir),
             held: RwLock::new(Held { draining: None, filling }),
             applying: Mutex::new(()),
             ended: Mutex::new(ended),
@@ -150,7 +162,7 @@ impl Buffers {
         self.held(|Held { filling, .. }| {
             let (buffer, budget) = (&filling.buffer, &self.budget);
             let is_short = budget.used.load(Ordering::Relaxed) >= budget.max;
-            let limit = budget.each_max() / if is_short { PART } else { 1 };
+            let limit = self.bytes_max / if is_short { PART } else { 1 };
             buffer.bytes() >= limit.max(1) || buffer.is_hot() || !buffer.reaches(offset)
         })
     }
@@ -274,5 +286,21 @@ impl View {
             rows.extend(older);
         }
         rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replicas_are_not_full_at_the_same_record() {
+        let budget = BufferBudget::new(1 << 30);
+        let of = |leaf: &str| budget.of(&Path::new("/disks").join(leaf).join("7"));
+        let sizes = ["leaf-a-1", "leaf-b-1", "leaf-c-1"].map(of);
+        assert!(sizes[0].abs_diff(sizes[1]) > BUFFER_BYTES / 100, "{sizes:?}");
+        assert!(sizes[1].abs_diff(sizes[2]) > BUFFER_BYTES / 100, "{sizes:?}");
+        let least = BUFFER_BYTES - BUFFER_BYTES / EARLIER_PART;
+        assert!(sizes.iter().all(|size| (least..=BUFFER_BYTES).contains(size)), "{sizes:?}");
     }
 }

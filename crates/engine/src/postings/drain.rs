@@ -17,6 +17,10 @@ use crate::resources::Resources;
 const FILES: [(Kind, &str); 2] =
     [(Kind::Posting, "lists-tokens.tmp"), (Kind::PairPosting, "lists-pairs.tmp")];
 
+/// Added to the niceness of the thread that writes lists: a third of the weight of the writer.
+#[cfg(target_os = "linux")]
+const NICER: i32 = 5;
+
 /// What writes lists: none, or a thread that is not known to have ended.
 pub(super) type Drain = Option<JoinHandle<Result<(), EngineError>>>;
 
@@ -56,12 +60,22 @@ pub(crate) fn tend(shared: &Arc<Shared>, next: Offset) -> Result<(), EngineError
     let Some(frozen) = shared.buffers.freeze(next) else { return Ok(()) };
     let of_thread = Arc::clone(shared);
     let thread = std::thread::Builder::new().name("lists".to_owned());
-    let thread = thread.spawn(move || run(&of_thread, frozen));
+    let thread = thread.spawn(move || {
+        give_way();
+        run(&of_thread, frozen)
+    });
     let path = || shared.dir().to_owned();
     let failed =
         |source| EngineError::Folder { operation: "start writing lists", path: path(), source };
     *drain = Some(thread.map_err(failed)?);
     Ok(())
+}
+
+/// The thread's priority is that of the writer, which nobody who fills the next buffer waits for: it steps back further.
+fn give_way() {
+    // On other systems this would be about the whole process. Who may not step back writes at the priority it has.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(NICER);
 }
 
 /// Writes lists of all that is applied, and returns when they are on disk.
