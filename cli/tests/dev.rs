@@ -4,6 +4,7 @@ mod machine;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 
 use machine::Machine;
 use serde_json::Value;
@@ -127,7 +128,8 @@ fn lines_of_json_spread_and_leave_acknowledgements() {
 fn status_is_watched_until_nobody_reads_it() {
     let mut machine = Machine::new();
     machine.start();
-    let mut watching = machine.read_from(&["--output", "json", "status", "--watch"]);
+    let mut watch = machine.command(&["--output", "json", "status", "--watch"]);
+    let mut watching = watch.stdout(Stdio::piped()).spawn().expect("runs");
     let mut lines = BufReader::new(watching.stdout.take().expect("a pipe")).lines();
     let mut look = || -> Value {
         serde_json::from_str(&lines.next().expect("goes on").expect("text")).expect("JSON")

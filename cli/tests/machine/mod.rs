@@ -77,17 +77,12 @@ impl Machine {
         said(&output)
     }
 
-    /// Runs a command whose stdout is read while it runs.
-    pub(crate) fn read_from(&self, arguments: &[&str]) -> Child {
-        let mut command = self.command(arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("runs")
-    }
-
     fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).stdin(Stdio::null()).output().expect("runs")
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// A command to start.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nautilus"));
         // Nothing a person has set shall change what is tested.
         command.env_clear().current_dir(self.dir.path());
