@@ -70,7 +70,6 @@ gather_time = "3s"
 lease_ttl = "5s"
 lease_margin = "500ms"
 block_cache = "64MiB"
-write_buffers = "64MiB"
 search_threads = 1
 read_threads = 1
 apply_threads = 1
