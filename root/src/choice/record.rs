@@ -10,8 +10,6 @@ const PROBATION_MIN: Duration = Duration::from_millis(100);
 const PROBATION_MAX: Duration = Duration::from_secs(5);
 /// Weight of what was known against one new measurement: the mean follows in about four.
 const KEPT_WEIGHT: u32 = 3;
-/// How often, at most, the time after which a request was given up is doubled: to 16 times.
-const DOUBLINGS_MAX: u32 = 4;
 
 /// Failures in a row, and until when they keep requests away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,10 +49,6 @@ impl Probation {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReplicaRecord {
     latency: Option<Duration>,
-    /// Requests given up since the last answer.
-    abandoned: u32,
-    /// What its latency is taken for at least, since more than one of them was.
-    at_least: Duration,
     in_flight: u32,
     probation: Probation,
 }
@@ -69,26 +63,15 @@ impl ReplicaRecord {
     pub fn succeeded(&mut self, elapsed: Duration) {
         self.ended();
         self.probation.succeeded();
-        // What was only guessed counts no more.
-        (self.abandoned, self.at_least) = (0, Duration::ZERO);
         self.measured(elapsed);
     }
 
-    /// Nobody waits any more, after `elapsed`: an answer would have taken at least that. How much longer is not known, and
-    /// a replica that answers nothing while others do is not nearly as fast as that: each further time without an answer
-    /// doubles what is taken for its latency.
+    /// Nobody waits any more, after `elapsed`: an answer would have taken at least that.
     pub fn abandoned(&mut self, elapsed: Duration) {
         self.ended();
-        if self.latency.is_some_and(|usual| elapsed < usual / 2) {
-            return;
-        }
-        if self.abandoned > 0 {
-            let doubled = 2_u32.pow(self.abandoned.min(DOUBLINGS_MAX));
-            self.at_least = self.at_least.max(elapsed.saturating_mul(doubled));
-        } else if self.latency.is_none_or(|usual| elapsed > usual) {
+        if self.latency.is_none_or(|usual| elapsed > usual) {
             self.measured(elapsed);
         }
-        self.abandoned = self.abandoned.saturating_add(1);
     }
 
     /// The replica failed at `now` in a way that the next request would meet too.
@@ -102,10 +85,10 @@ impl ReplicaRecord {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// Exponentially weighted mean of the time from sent to received, or more if answers stay away.
+    /// Exponentially weighted mean of the time from sent to received.
     #[must_use]
     pub fn latency(&self) -> Option<Duration> {
-        self.latency.map(|latency| latency.max(self.at_least))
+        self.latency
     }
 
     /// What it may be used for at `now`. One request at a time finds out whether it is back.

@@ -131,24 +131,6 @@ fn latency_follows_and_abandoned_requests_only_raise_it() {
     assert_eq!(record.latency(), Some(MS * 32));
 }
 
-/// A hedge wins each time before the slow one has answered: it is not taken for as fast as the hedge.
-#[test]
-fn who_is_given_up_again_and_again_is_taken_for_slow_until_it_answers() {
-    let mut record = ReplicaRecord::default();
-    let abandoned = |record: &mut ReplicaRecord| {
-        record.started();
-        record.abandoned(MS * 20);
-        record.latency().expect("known").as_millis()
-    };
-    record.started();
-    record.succeeded(MS * 4);
-    let taken: Vec<u128> = (0..6).map(|_| abandoned(&mut record)).collect();
-    assert_eq!(taken, [8, 40, 80, 160, 320, 320]);
-    record.started();
-    record.succeeded(MS * 4);
-    assert_eq!(record.latency(), Some(MS * 7));
-}
-
 /// Plays requests that arrive one each millisecond against replicas of these latencies.
 fn play(latencies_ms: &[u32], requests: u32, seed: u64) -> Vec<u32> {
     let mut records = vec![ReplicaRecord::default(); latencies_ms.len()];
