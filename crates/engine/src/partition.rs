@@ -233,7 +233,7 @@ impl Shared {
             None => fresh,
         };
         let applied = meta_offset(&db, META_APPLIED)?;
-        let buffers = Buffers::load(&db, dir, applied, &resources.buffers)?;
+        let buffers = Buffers::load(&db, applied, &resources.buffers)?;
         Ok(Self {
             db,
             analyzer,

@@ -9,14 +9,13 @@
 //! together say all. To lay a change on a list that has it already changes nothing: the order of the two does not
 //! matter to readers.
 
-use std::path::Path;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nautilus_types::Offset;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use rocksdb::{DB, ReadOptions, Snapshot};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::Term;
 use super::buffer::Buffer;
@@ -47,10 +46,9 @@ impl BufferBudget {
         Self { used: AtomicUsize::new(0), max }
     }
 
-    /// What the partition in this folder may fill.
-    fn of(&self, dir: &Path) -> usize {
+    /// What a partition may fill that has drawn this number.
+    fn of(&self, drawn: u8) -> usize {
         let max = BUFFER_BYTES.min(self.max / 2);
-        let [drawn, ..] = xxh3_64(dir.as_os_str().as_encoded_bytes()).to_le_bytes();
         let earlier = max / EARLIER_PART / 256 * usize::from(drawn);
         (max - earlier).max(1)
     }
@@ -110,7 +108,6 @@ impl Buffers {
     /// What the redo rows of a database say that is at this offset.
     pub(crate) fn load(
         db: &DB,
-        dir: &Path,
         next_offset: Offset,
         budget: &Arc<BufferBudget>,
     ) -> Result<Self, EngineError> {
@@ -136,7 +133,8 @@ impl Buffers {
         }
         Ok(Self {
             budget: Arc::clone(budget),
-            bytes_max: budget.of(dir),
+            // Anew at each opening: folders are called alike on all machines.
+            bytes_max: budget.of(RandomState::new().hash_one(next_offset.0).to_le_bytes()[0]),
             held: RwLock::new(Held { draining: None, filling }),
             applying: Mutex::new(()),
             ended: Mutex::new(ended),
@@ -296,11 +294,10 @@ mod tests {
     #[test]
     fn replicas_are_not_full_at_the_same_record() {
         let budget = BufferBudget::new(1 << 30);
-        let of = |leaf: &str| budget.of(&Path::new("/disks").join(leaf).join("7"));
-        let sizes = ["leaf-a-1", "leaf-b-1", "leaf-c-1"].map(of);
-        assert!(sizes[0].abs_diff(sizes[1]) > BUFFER_BYTES / 100, "{sizes:?}");
-        assert!(sizes[1].abs_diff(sizes[2]) > BUFFER_BYTES / 100, "{sizes:?}");
-        let least = BUFFER_BYTES - BUFFER_BYTES / EARLIER_PART;
-        assert!(sizes.iter().all(|size| (least..=BUFFER_BYTES).contains(size)), "{sizes:?}");
+        let sizes: Vec<usize> = (0..=u8::MAX).map(|drawn| budget.of(drawn)).collect();
+        assert_eq!(sizes[0], BUFFER_BYTES);
+        assert!(sizes.windows(2).all(|pair| pair[1] < pair[0]));
+        assert!(sizes[255] >= BUFFER_BYTES - BUFFER_BYTES / EARLIER_PART);
+        assert_eq!(BufferBudget::new(0).of(7), 1);
     }
 }
