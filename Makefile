@@ -3,7 +3,8 @@
 # CARGO_TARGET_DIR is respected everywhere; set it outside the clone to share builds between clones.
 
 SHELL := /bin/bash
-# Half of what two cores take beside 100 searches a second, with services and load on the same two.
+# Beside 100 searches a second, with services and load on the same two cores: these take some 1,560 at most, and at half
+# of that nothing is left for recoveries.
 CHAOS_WRITES ?= 440
 .DEFAULT_GOAL := help
 .PHONY: help deps test-deps run test bench chaos cluster-up cluster-down check fmt fmt-check clippy deny tidy lint-deploy

@@ -91,7 +91,7 @@ fn code_of_class(class: Class) -> u8 {
 }
 
 /// The error and its causes; a status as its message with what its details add.
-fn describe(error: &anyhow::Error) -> String {
+pub(crate) fn describe(error: &anyhow::Error) -> String {
     let mut parts = Vec::new();
     for cause in error.chain() {
         if let Some(hinted) = cause.downcast_ref::<Hinted>() {
@@ -145,7 +145,8 @@ fn root_cause(status: &Status) -> String {
     cause.to_string()
 }
 
-fn as_json(error: &anyhow::Error) -> serde_json::Value {
+/// What programs are told of an error.
+pub(crate) fn as_json(error: &anyhow::Error) -> serde_json::Value {
     let status = error.chain().find_map(|cause| cause.downcast_ref::<Status>());
     let reason = status
         .and_then(|status| status.get_error_details().error_info().map(|info| info.reason.clone()));

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use nautilus_service::Clock;
 use nautilus_types::Class;
-use serde_json::json;
 
 use super::{is_told, look, may_pass, screen, status_json};
 use crate::cli::{Global, OutputFormat};
-use crate::exit::Failure;
+use crate::exit::{self, Failure};
 use crate::output;
 
 /// From one look to the next.
@@ -47,9 +46,9 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<()> {
             (Ok(status), Onto::Lines) => status_json(&status).to_string(),
             (Ok(status), Onto::Terminal | Onto::File) => screen(&status),
             (Err(error), _) if !may_pass(&error) => return Err(error),
-            (Err(error), Onto::Lines) => json!({ "error": format!("{error:#}") }).to_string(),
+            (Err(error), Onto::Lines) => exit::as_json(&error).to_string(),
             (Err(error), Onto::Terminal | Onto::File) => {
-                output::clean_text(&format!("the cluster cannot be asked: {error:#}"))
+                format!("the cluster cannot be asked: {}", exit::describe(&error))
             }
         };
         if !output::is_read(&frame(&said, onto))? {
