@@ -182,18 +182,19 @@ impl Dispatcher {
                     Settled::Refused(status) => return Err(status),
                     Settled::Failed(failed) => failure = Some(failed),
                 },
-                () = &mut hedge_timer, if delay.is_some() => match asking.hedge() {
-                    Hedge::To(number, routed) => {
-                        delay = None;
-                        running.push(self.attempt(ask, number, routed, &send, &check));
+                () = &mut hedge_timer, if delay.is_some() => {
+                    match asking.hedge() {
+                        Hedge::To(number, routed) => {
+                            delay = None;
+                            running.push(self.attempt(ask, number, routed, &send, &check));
+                        }
+                        Hedge::Never => delay = None,
+                        // What is still slow after twice the time needs it more than what was a little late.
+                        Hedge::Denied => delay = delay.map(|delay| delay.saturating_mul(2)),
+                        Hedge::Nobody => {}
                     }
-                    Hedge::Never => delay = None,
-                    // What is still slow after twice the time needs it more than what was a little late, and who was
-                    // behind may have caught up.
-                    Hedge::NotNow => {
-                        delay = delay.map(|delay| delay.saturating_mul(2));
-                        let again = delay.unwrap_or(Duration::MAX);
-                        hedge_timer.as_mut().reset(tokio::time::Instant::now() + again);
+                    if let Some(delay) = delay {
+                        hedge_timer.as_mut().reset(tokio::time::Instant::now() + delay);
                     }
                 }
             }

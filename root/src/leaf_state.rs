@@ -13,6 +13,12 @@ use crate::routing::Standing;
 /// A leaf that was silent for this many of its heartbeats is not asked while another is: it stands still, or nothing
 /// comes through. Its lease ends only seconds later.
 const HEARTBEATS_MISSED_MAX: u32 = 3;
+/// A replica whose offset rose within this time, and whose oldest waiting record was no older than [`LAG_MAX`] then, keeps
+/// up: it will show in a moment what it was not yet known to have reached. Leaves tell how far they are every 50 ms, and
+/// whoever fetches what a search found asks for what another replica reached since.
+const RISE_MAX: Duration = Duration::from_millis(200);
+/// See [`RISE_MAX`].
+const LAG_MAX: Duration = Duration::from_millis(20);
 
 /// How a request to a leaf ended, as far as the leaf is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +46,38 @@ struct Inner {
     records: BTreeMap<PartitionId, ReplicaRecord>,
     in_flight: u32,
     connection: Probation,
-    replicas: BTreeMap<PartitionId, ReplicaStatus>,
+    replicas: BTreeMap<PartitionId, Known>,
     reported_in_flight: u32,
     /// None = it was never heard of.
     is_reachable: Option<bool>,
     /// When anything came from it, and how often something should; none = it does not say.
     heard: Option<Instant>,
     heartbeat: Option<Duration>,
+}
+
+/// What is known of a replica's progress.
+#[derive(Debug, Default)]
+struct Known {
+    status: ReplicaStatus,
+    /// When its offset was last seen to have risen; none = it was seen at one only.
+    risen: Option<Instant>,
+}
+
+impl Known {
+    fn reached(&mut self, next_offset: u64, now: Instant) {
+        if next_offset > self.status.applied_offset {
+            self.status.applied_offset = next_offset;
+            self.risen = Some(now);
+        }
+    }
+
+    /// Whether a request that must see `min_next_offset` would wait there longer than a moment.
+    fn is_behind(&self, min_next_offset: u64, now: Instant) -> bool {
+        let rose_lately =
+            self.risen.is_some_and(|risen| now.saturating_duration_since(risen) <= RISE_MAX);
+        let keeps_up = rose_lately && Duration::from_millis(self.status.lag_ms) <= LAG_MAX;
+        self.status.applied_offset < min_next_offset && !keeps_up
+    }
 }
 
 impl Inner {
@@ -72,8 +103,8 @@ impl LeafState {
     ) -> Prospect {
         let inner = self.inner();
         let record = inner.records.get(&partition).copied().unwrap_or_default();
-        let status = inner.replicas.get(&partition);
-        let is_stopped = status.is_some_and(|status| !answers_searches(&status.state));
+        let known = inner.replicas.get(&partition);
+        let is_stopped = known.is_some_and(|known| !answers_searches(&known.status.state));
         let is_away = inner.is_reachable == Some(false) || inner.is_silent(now);
         let availability = if is_away || is_stopped {
             Availability::Unavailable
@@ -83,7 +114,7 @@ impl LeafState {
         Prospect {
             availability,
             standing,
-            is_behind: status.is_some_and(|status| status.applied_offset < min_next_offset),
+            is_behind: known.is_some_and(|known| known.is_behind(min_next_offset, now)),
             latency: record.latency(),
             in_flight: inner.in_flight.max(inner.reported_in_flight),
         }
@@ -118,9 +149,9 @@ impl LeafState {
     }
 
     /// An answer showed every record of `partition` below `next_offset`.
-    pub(crate) fn showed(&self, partition: PartitionId, next_offset: u64) {
-        if let Some(status) = self.inner().replicas.get_mut(&partition) {
-            status.applied_offset = status.applied_offset.max(next_offset);
+    pub(crate) fn showed(&self, partition: PartitionId, next_offset: u64, now: Instant) {
+        if let Some(known) = self.inner().replicas.get_mut(&partition) {
+            known.reached(next_offset, now);
         }
     }
 
@@ -135,7 +166,15 @@ impl LeafState {
             inner.connection.succeeded();
         }
         inner.reported_in_flight = status.in_flight;
-        let by_partition = |status: ReplicaStatus| (PartitionId(status.partition), status);
+        let mut before = std::mem::take(&mut inner.replicas);
+        let by_partition = |status: ReplicaStatus| {
+            let partition = PartitionId(status.partition);
+            let known = before.remove(&partition);
+            let rises =
+                known.as_ref().is_some_and(|it| it.status.applied_offset < status.applied_offset);
+            let risen = if rises { Some(now) } else { known.and_then(|it| it.risen) };
+            (partition, Known { status, risen })
+        };
         inner.replicas = status.replicas.into_iter().map(by_partition).collect();
     }
 
@@ -153,7 +192,8 @@ impl LeafState {
 
     /// What it last said of its replicas.
     pub(crate) fn replicas(&self) -> BTreeMap<PartitionId, ReplicaStatus> {
-        self.inner().replicas.clone()
+        let inner = self.inner();
+        inner.replicas.iter().map(|(&partition, known)| (partition, known.status.clone())).collect()
     }
 
     /// Requests of this root that it has to finish.
@@ -194,7 +234,7 @@ mod tests {
         state.reported(status("SERVING", 5), now);
         assert_eq!((prospect(5).is_behind, prospect(6).is_behind), (false, true));
         assert_eq!(prospect(0).in_flight, 7);
-        state.showed(P, 6);
+        state.showed(P, 6, now);
         assert!(!prospect(6).is_behind);
         state.reported(status("FAILED", 6), now);
         assert_eq!(prospect(0).availability, Availability::Unavailable);
@@ -202,6 +242,31 @@ mod tests {
         assert!(state.lost() && !state.lost());
         assert_eq!(prospect(0).availability, Availability::Unavailable);
         assert_eq!(prospect(0).in_flight, 0);
+    }
+
+    #[test]
+    fn a_replica_that_keeps_up_is_not_behind_for_what_it_has_not_told_yet() {
+        let (state, began) = (LeafState::default(), Clock::system().now());
+        let report = |applied_offset, lag_ms, ms| {
+            let mut status = status("SERVING", applied_offset);
+            status.replicas[0].lag_ms = lag_ms;
+            state.reported(status, began + MS * ms);
+        };
+        let is_behind =
+            |ms: u32| state.prospect(P, Standing::Serving, 9, began + MS * ms).is_behind;
+        report(5, 0, 0);
+        assert!(is_behind(1), "nothing says that it gets on");
+        report(7, 0, 50);
+        assert!(!is_behind(51));
+        report(7, 0, 100);
+        assert!(!is_behind(250));
+        assert!(is_behind(251), "it stands still");
+        report(8, 300, 260);
+        assert!(is_behind(261), "it gets on, long after the others");
+        report(8, 20, 310);
+        assert!(!is_behind(311));
+        state.showed(P, 9, began + MS * 600);
+        assert!(!is_behind(9_000), "it is there");
     }
 
     #[test]

@@ -33,8 +33,10 @@ pub(super) enum Settled<T> {
 pub(super) enum Hedge {
     /// Another one goes there, as this number.
     To(usize, Routed),
-    /// Not at the moment: the budget is spent, or whoever is left is behind or silent.
-    NotNow,
+    /// Whoever is left is behind or silent, which may be over soon.
+    Nobody,
+    /// The budget is spent.
+    Denied,
     /// Never: leaves may die of it, or its time is over.
     Never,
 }
@@ -114,10 +116,13 @@ impl<'a> Asking<'a> {
             return Hedge::Never;
         }
         let candidates = self.eligible();
-        if candidates.is_empty() || !self.dispatcher.may_hedge() {
-            return Hedge::NotNow;
+        if candidates.is_empty() {
+            return Hedge::Nobody;
         }
-        let Some((routed, _)) = self.choose(&candidates) else { return Hedge::NotNow };
+        if !self.dispatcher.may_hedge() {
+            return Hedge::Denied;
+        }
+        let Some((routed, _)) = self.choose(&candidates) else { return Hedge::Nobody };
         let (number, routed) = self.start(routed, Reason::Hedge);
         Hedge::To(number, routed)
     }

@@ -70,7 +70,7 @@ impl Dispatcher {
                 return Err(CallError::Failed(failure));
             }
             self.fence(routed, label).map_err(CallError::Failed)?;
-            routed.leaf.state.showed(partition, label.next_offset);
+            routed.leaf.state.showed(partition, label.next_offset, self.clock.now());
         }
         Ok(timed)
     }
