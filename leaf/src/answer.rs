@@ -29,6 +29,10 @@ use crate::state::Event;
 use crate::work::Admitted;
 use crate::{Leaf, LeafError};
 
+/// Records are applied within this time after somebody saw them elsewhere: before, the log is not asked whether they are
+/// in it at all. Fetching what another replica found would ask it all the time.
+const FEED_DELAY: Duration = Duration::from_millis(20);
+
 /// A partition that shows what the request must see, with its database.
 struct Ready {
     served: Arc<Served>,
@@ -287,8 +291,11 @@ impl Leaf {
         let served = self.shared.partitions.get(partition)?;
         drop(served.serving()?);
         let asked = Offset(context.min_next_offset);
+        let give_up = deadline.instant().checked_sub(HOP_MARGIN);
+        let give_up = give_up.unwrap_or_else(|| deadline.instant());
+        let soon = give_up.min(self.shared.clock.now() + FEED_DELAY);
         let mut until = asked;
-        if context.latest || asked > served.applied() {
+        if context.latest || !served.will_have_applied(asked, soon).await {
             let marks = self.shared.log.watermarks(partition);
             let log_end = marks.await.map_err(LeafError::Log)?.high;
             if asked > log_end {
@@ -298,17 +305,10 @@ impl Leaf {
                 until = log_end;
             }
         }
-        if served.applied() < until {
-            let mut applied = served.watch_applied();
-            let give_up = deadline.instant().checked_sub(HOP_MARGIN);
-            let give_up = give_up.unwrap_or_else(|| deadline.instant());
-            let waited =
-                tokio::time::timeout_at(give_up.into(), applied.wait_for(|at| *at >= until)).await;
-            if !matches!(waited, Ok(Ok(_))) {
-                // It may have stopped meanwhile, which is another thing than being behind.
-                drop(served.serving()?);
-                return Err(LeafError::Lagging { asked: until, applied: served.applied() });
-            }
+        if !served.will_have_applied(until, give_up).await {
+            // It may have stopped meanwhile, which is another thing than being behind.
+            drop(served.serving()?);
+            return Err(LeafError::Lagging { asked: until, applied: served.applied() });
         }
         let database = served.serving()?;
         let build = served.build();

@@ -51,7 +51,7 @@ pub struct RawConfig {
     pub relist_interval: HumanDuration,
     /// How long a partition that is served elsewhere still answers.
     pub drain_grace: HumanDuration,
-    /// How often a serving partition with new records is published as a snapshot.
+    /// How often a serving partition with new records is published as a snapshot; up to a quarter sooner, drawn each time.
     pub snapshot_interval: HumanDuration,
     /// And after how many records, if that is sooner; 0 = by time only.
     pub snapshot_records: u64,

@@ -215,9 +215,14 @@ impl Served {
         *self.applied.borrow()
     }
 
-    /// Sees every later applied offset.
-    pub(crate) fn watch_applied(&self) -> watch::Receiver<Offset> {
-        self.applied.subscribe()
+    /// Whether every record below `until` is visible at `give_up` at the latest: as soon as that is so.
+    pub(crate) async fn will_have_applied(&self, until: Offset, give_up: Instant) -> bool {
+        if self.applied() >= until {
+            return true;
+        }
+        let mut applied = self.applied.subscribe();
+        let waited = tokio::time::timeout_at(give_up.into(), applied.wait_for(|at| *at >= until));
+        matches!(waited.await, Ok(Ok(_)))
     }
 
     /// The log was seen to end here.

@@ -24,6 +24,9 @@ use crate::state::State;
 const KEEP: usize = 2;
 /// Between two looks at what is due.
 const LOOK: Duration = Duration::from_millis(500);
+/// One part of the interval in so many that a snapshot may be early by, drawn each time: leaves that started together
+/// would all upload at the same moment, and searches have all replicas of their partition busy with that.
+const EARLY_PART: u32 = 4;
 
 /// When a snapshot is due.
 #[derive(Debug, Clone, Copy)]
@@ -35,9 +38,15 @@ struct Schedule {
 
 impl Schedule {
     /// `records` were applied since the newest snapshot, `since` has passed since the last try.
-    fn is_due(self, records: u64, since: Duration) -> bool {
-        let by_count = self.records > 0 && records >= self.records;
-        records > 0 && (by_count || since >= self.interval)
+    fn is_due(self, last: &Last, records: u64, since: Duration) -> bool {
+        let by_count = self.records > 0 && records >= self.records && !last.has_failed;
+        records > 0 && (by_count || since >= last.interval)
+    }
+
+    /// The time until the next one, as `drawn`.
+    fn drawn(self, drawn: u32) -> Duration {
+        let early = f64::from(drawn) / (f64::from(u32::MAX) * f64::from(EARLY_PART));
+        self.interval.mul_f64(1.0 - early)
     }
 }
 
@@ -46,6 +55,8 @@ impl Schedule {
 struct Last {
     next_offset: Offset,
     tried_at: Instant,
+    /// How long after that the next one is due.
+    interval: Duration,
     /// After a failure the count alone is no reason to try again before the interval is over.
     has_failed: bool,
 }
@@ -105,14 +116,14 @@ impl Snapshotter {
             }
             let last = match remembered.entry(served.id) {
                 Entry::Occupied(last) => last.into_mut(),
-                Entry::Vacant(place) => place.insert(self.first_look(&served).await),
+                Entry::Vacant(place) => place.insert(self.first_look(schedule, &served).await),
             };
             let records = served.applied().0.saturating_sub(last.next_offset.0);
             let since = now.saturating_duration_since(last.tried_at);
-            if !schedule.is_due(records, since) || (last.has_failed && since < schedule.interval) {
+            if !schedule.is_due(last, records, since) {
                 continue;
             }
-            last.tried_at = now;
+            (last.tried_at, last.interval) = (now, schedule.drawn(rand::random()));
             match self.publish(&served).await {
                 Ok(snapshot) => {
                     (last.next_offset, last.has_failed) = (snapshot.next_offset, false);
@@ -128,7 +139,7 @@ impl Snapshotter {
     }
 
     /// What the repository has already, whoever published it.
-    async fn first_look(&self, served: &Served) -> Last {
+    async fn first_look(&self, schedule: Schedule, served: &Served) -> Last {
         let newest = async {
             let marks = self.shared.log.watermarks(served.id).await?;
             let build = served.database().map(|database| served.build_ref(&database));
@@ -147,7 +158,8 @@ impl Snapshotter {
             }
         }
         let next_offset = served.snapshot().map_or(Offset(0), |known| known.next_offset);
-        Last { next_offset, tried_at: self.shared.clock.now(), has_failed }
+        let interval = schedule.drawn(rand::random());
+        Last { next_offset, tried_at: self.shared.clock.now(), interval, has_failed }
     }
 
     async fn publish(&self, served: &Served) -> Result<KnownSnapshot, PublishError> {
@@ -237,12 +249,25 @@ mod tests {
     fn due_by_count_or_by_time_but_never_without_records() {
         let seconds = Duration::from_secs;
         let schedule = Schedule { interval: seconds(600), records: 100 };
-        assert!(!schedule.is_due(0, seconds(9_999)));
-        assert!(!schedule.is_due(99, seconds(599)));
-        assert!(schedule.is_due(100, Duration::ZERO));
-        assert!(schedule.is_due(1, seconds(600)));
+        let (next_offset, tried_at) = (Offset(0), nautilus_service::Clock::system().now());
+        let last = Last { next_offset, tried_at, interval: seconds(500), has_failed: false };
+        assert!(!schedule.is_due(&last, 0, seconds(9_999)));
+        assert!(!schedule.is_due(&last, 99, seconds(499)));
+        assert!(schedule.is_due(&last, 100, Duration::ZERO));
+        assert!(schedule.is_due(&last, 1, seconds(500)));
         let by_time = Schedule { records: 0, ..schedule };
-        assert!(!by_time.is_due(u64::MAX, seconds(599)));
-        assert!(by_time.is_due(1, seconds(600)));
+        assert!(!by_time.is_due(&last, u64::MAX, seconds(499)));
+        assert!(by_time.is_due(&last, 1, seconds(500)));
+        let failed = Last { has_failed: true, ..last };
+        assert!(!schedule.is_due(&failed, 100, seconds(499)));
+        assert!(schedule.is_due(&failed, 1, seconds(500)));
+    }
+
+    #[test]
+    fn leaves_that_started_together_publish_apart() {
+        let schedule = Schedule { interval: Duration::from_secs(600), records: 0 };
+        assert_eq!(schedule.drawn(0), Duration::from_secs(600));
+        assert_eq!(schedule.drawn(u32::MAX / 2).as_secs(), 525);
+        assert_eq!(schedule.drawn(u32::MAX), Duration::from_secs(450));
     }
 }

@@ -105,15 +105,15 @@ async fn a_record_that_panics_twice_is_passed_over() {
         log: log.clone(),
         pool: Arc::new(WorkerPool::new(PoolSettings::new("apply", 1)).expect("starts")),
         replay_pool: Arc::new(WorkerPool::new(PoolSettings::new("replay", 1)).expect("starts")),
-        clock,
+        clock: clock.clone(),
         metrics,
         digesting: crate::digester::Digesting::new().0,
     };
     let stop = CancellationToken::new();
-    let mut applied = served.watch_applied();
+    let give_up = clock.now() + Duration::from_secs(30);
     let until_applied = async {
         // The decision itself is the fourth record.
-        applied.wait_for(|next| *next == Offset(4)).await.expect("applied");
+        assert!(served.will_have_applied(Offset(4), give_up).await);
         stop.cancel();
     };
     let fed = feed.run(applier.applying_with(fragile), stop.clone());

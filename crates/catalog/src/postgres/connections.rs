@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::{Connection, Executor, PgConnection};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::config::PostgresConfig;
@@ -19,6 +19,9 @@ use super::fault::Failure;
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Older, it is not used again, so that new passwords and certificates come into use.
 const AGE_MAX: Duration = Duration::from_secs(30 * 60);
+/// Connections made at the same time. A login costs the server a process and both sides thousands of hashes: where calls
+/// had to wait for one another because the machine was busy, as many logins as calls made them wait for hundreds of ms.
+const LOGINS_MAX: usize = 2;
 /// How long closing may take, over all connections.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 
@@ -28,6 +31,9 @@ pub(super) struct Connections {
     places: Arc<Semaphore>,
     /// The one used last is at the end.
     idle: Mutex<Vec<Kept>>,
+    /// One came back.
+    returned: Notify,
+    logins: Semaphore,
 }
 
 #[derive(Debug)]
@@ -68,10 +74,21 @@ impl DerefMut for Lease {
     }
 }
 
+enum KeptOrTurn<'a> {
+    Kept(Kept),
+    Turn(SemaphorePermit<'a>),
+}
+
 impl Connections {
     pub(super) fn new(config: PostgresConfig) -> Self {
         let places = usize::try_from(config.connections_max).unwrap_or(1);
-        Self { config, places: Arc::new(Semaphore::new(places)), idle: Mutex::default() }
+        Self {
+            config,
+            places: Arc::new(Semaphore::new(places)),
+            idle: Mutex::default(),
+            returned: Notify::new(),
+            logins: Semaphore::new(LOGINS_MAX),
+        }
     }
 
     pub(super) fn config(&self) -> &PostgresConfig {
@@ -82,11 +99,29 @@ impl Connections {
     pub(super) async fn take(&self) -> Result<Lease, Failure> {
         let place = Arc::clone(&self.places).acquire_owned().await;
         let place = place.map_err(|_| no_connection("the catalog was closed"))?;
-        if let Some(Kept { connection, made, .. }) = self.newest_idle() {
-            return Ok(Lease { connection, made, is_reused: true, _place: place });
+        let (connection, made, is_reused) = match self.kept_or_turn().await? {
+            KeptOrTurn::Kept(Kept { connection, made, .. }) => (connection, made, true),
+            KeptOrTurn::Turn(_turn) => (self.connect().await?, Instant::now(), false),
+        };
+        Ok(Lease { connection, made, is_reused, _place: place })
+    }
+
+    /// What comes first: a connection that nobody uses, or one's turn to make another.
+    async fn kept_or_turn(&self) -> Result<KeptOrTurn<'_>, Failure> {
+        loop {
+            let returned = self.returned.notified();
+            if let Some(kept) = self.newest_idle() {
+                return Ok(KeptOrTurn::Kept(kept));
+            }
+            tokio::select! {
+                biased;
+                () = returned => {}
+                turn = self.logins.acquire() => {
+                    let turn = turn.map_err(|_| no_connection("the catalog was closed"))?;
+                    return Ok(self.newest_idle().map_or(KeptOrTurn::Turn(turn), KeptOrTurn::Kept));
+                }
+            }
         }
-        let connection = self.connect().await?;
-        Ok(Lease { connection, made: Instant::now(), is_reused: false, _place: place })
     }
 
     /// Keeps a connection on which nothing is going on.
@@ -97,6 +132,7 @@ impl Connections {
         idle.retain(|kept| kept.is_fresh(now));
         if !self.places.is_closed() && kept.is_fresh(now) {
             idle.push(kept);
+            self.returned.notify_one();
         }
         // The place becomes free after the connection is there to be taken.
     }

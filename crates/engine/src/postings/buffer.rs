@@ -7,6 +7,7 @@
 //! One thread adds, any number read. A reader says up to which record it sees, so what is added meanwhile does not
 //! show: that the rows of the same record become visible at one moment is left to the database.
 
+mod changes;
 mod terms;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

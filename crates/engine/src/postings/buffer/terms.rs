@@ -1,9 +1,9 @@
 //! The terms of one namespace whose postings changed lately, and the changes of each.
 
 use hashbrown::HashTable;
-use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::changes::{Change, Changes};
 use crate::keys::{self, Chunk, Kind, NamespaceNumber, Ordinal};
 use crate::postings::{Term, value};
 use crate::rows::posting::{Frequencies, is_whole};
@@ -11,8 +11,6 @@ use crate::spelling::Spelling;
 
 /// Terms that are looked for side by side.
 const BLOCK_TERMS: usize = 32;
-/// Changes that stand with their term: as many as a rare word has.
-const CHANGES_INLINE: usize = 2;
 /// Terms not yet in order that a read by prefix looks through: this, or a 32nd of all.
 const UNORDERED_MAX: usize = 256;
 const UNORDERED_PART: usize = 32;
@@ -36,18 +34,7 @@ struct Changed {
     hash: u32,
     kind: Kind,
     spelling: Spelling,
-    /// Ascending by ordinal, those of one ordinal oldest first: a reader has them in the order of its lists.
-    changes: SmallVec<[Change; CHANGES_INLINE]>,
-}
-
-/// What one record made of one posting.
-#[derive(Debug, Clone, Copy)]
-struct Change {
-    ordinal: Ordinal,
-    /// Offset of the record, counted from the buffer's first.
-    since: u32,
-    /// The first byte, 0 for a removal; above it the number of its frequencies where that does not say all.
-    posting: u32,
+    changes: Changes,
 }
 
 /// What memory a term, and a change, comes to.
@@ -135,7 +122,7 @@ impl Terms {
             None => {
                 let place = u32::try_from(self.terms.len()).unwrap_or(u32::MAX);
                 let spelling = spelling.placed(text, &mut self.texts);
-                let changes = SmallVec::new();
+                let changes = Changes::default();
                 self.terms.push(Changed { hash, kind, spelling, changes });
                 let Self { table, terms, .. } = self;
                 let hash_at =
@@ -146,13 +133,8 @@ impl Terms {
             }
         };
         let Some(term) = self.terms.get_mut(index(place)) else { return };
-        let change = Change { ordinal, since, posting };
-        if term.changes.last().is_none_or(|last| last.ordinal < ordinal) {
-            term.changes.push(change);
-        } else {
-            let at = term.changes.partition_point(|change| change.ordinal <= ordinal);
-            grown.among_max = grown.among_max.max(term.changes.len());
-            term.changes.insert(at, change);
+        if let Some(among) = term.changes.insert(Change { ordinal, since, posting }) {
+            grown.among_max = grown.among_max.max(among);
         }
         grown.bytes += CHANGE_BYTES;
     }
@@ -172,7 +154,7 @@ impl Terms {
     /// Forgets what records from this one on changed.
     pub(super) fn forget_from(&mut self, since: u32) {
         for term in &mut self.terms {
-            term.changes.retain(|change| change.since < since);
+            term.changes.forget_from(since);
         }
     }
 
@@ -282,7 +264,7 @@ impl Terms {
         each: &mut impl FnMut(Chunk, &[u8]),
     ) {
         let chunk = |change: &Change| keys::chunk_of(change.ordinal).0;
-        for part in term.changes.chunk_by(|a, b| chunk(a) == chunk(b)) {
+        for part in term.changes.in_order().chunk_by(|a, b| chunk(a) == chunk(b)) {
             let mut out = value::Appender::new(value);
             for (at, change) in part.iter().enumerate() {
                 let is_seen = |change: &Change| u64::from(change.since) < until;
