@@ -23,6 +23,7 @@ use crate::partition::Served;
 use crate::record::Decoder;
 use crate::recovery::Recovery;
 use crate::shared::Shared;
+use crate::sooner::sooner;
 use crate::state::{Action, Event, Folder, Source, State};
 
 /// Tries of opening a folder that cannot be read now, such as one whose lock is just being let go.
@@ -287,7 +288,7 @@ impl Opening {
             },
             self.shared.clock.clone(),
             FlushRule {
-                interval: self.shared.config.flush_interval,
+                interval: sooner(self.shared.config.flush_interval, rand::random()),
                 records: self.shared.config.flush_records,
             },
             self.shared.metrics.partition(self.served.id),

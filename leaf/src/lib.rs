@@ -46,6 +46,7 @@ mod sampler;
 mod scrubber;
 mod shared;
 mod snapshotter;
+mod sooner;
 mod state;
 mod status;
 mod verdict;

@@ -18,15 +18,13 @@ use crate::lease::Lease;
 use crate::partition::{KnownSnapshot, Served};
 use crate::recovery::{LOG_BUILD, fingerprint, known, slots_of, wanted};
 use crate::shared::Shared;
+use crate::sooner::sooner;
 use crate::state::State;
 
 /// How many stay: the newest, and one more for whoever is downloading it.
 const KEEP: usize = 2;
 /// Between two looks at what is due.
 const LOOK: Duration = Duration::from_millis(500);
-/// One part of the interval in so many that a snapshot may be early by, drawn each time: leaves that started together
-/// would all upload at the same moment, and searches have all replicas of their partition busy with that.
-const EARLY_PART: u32 = 4;
 
 /// When a snapshot is due.
 #[derive(Debug, Clone, Copy)]
@@ -41,12 +39,6 @@ impl Schedule {
     fn is_due(self, last: &Last, records: u64, since: Duration) -> bool {
         let by_count = self.records > 0 && records >= self.records && !last.has_failed;
         records > 0 && (by_count || since >= last.interval)
-    }
-
-    /// The time until the next one, as `drawn`.
-    fn drawn(self, drawn: u32) -> Duration {
-        let early = f64::from(drawn) / (f64::from(u32::MAX) * f64::from(EARLY_PART));
-        self.interval.mul_f64(1.0 - early)
     }
 }
 
@@ -123,7 +115,7 @@ impl Snapshotter {
             if !schedule.is_due(last, records, since) {
                 continue;
             }
-            (last.tried_at, last.interval) = (now, schedule.drawn(rand::random()));
+            (last.tried_at, last.interval) = (now, sooner(schedule.interval, rand::random()));
             match self.publish(&served).await {
                 Ok(snapshot) => {
                     (last.next_offset, last.has_failed) = (snapshot.next_offset, false);
@@ -158,7 +150,7 @@ impl Snapshotter {
             }
         }
         let next_offset = served.snapshot().map_or(Offset(0), |known| known.next_offset);
-        let interval = schedule.drawn(rand::random());
+        let interval = sooner(schedule.interval, rand::random());
         Last { next_offset, tried_at: self.shared.clock.now(), interval, has_failed }
     }
 
@@ -261,13 +253,5 @@ mod tests {
         let failed = Last { has_failed: true, ..last };
         assert!(!schedule.is_due(&failed, 100, seconds(499)));
         assert!(schedule.is_due(&failed, 1, seconds(500)));
-    }
-
-    #[test]
-    fn leaves_that_started_together_publish_apart() {
-        let schedule = Schedule { interval: Duration::from_secs(600), records: 0 };
-        assert_eq!(schedule.drawn(0), Duration::from_secs(600));
-        assert_eq!(schedule.drawn(u32::MAX / 2).as_secs(), 525);
-        assert_eq!(schedule.drawn(u32::MAX), Duration::from_secs(450));
     }
 }
