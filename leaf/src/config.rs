@@ -55,6 +55,8 @@ pub struct RawConfig {
     pub snapshot_interval: HumanDuration,
     /// And after how many records, if that is sooner; 0 = by time only.
     pub snapshot_records: u64,
+    /// How much of snapshots is uploaded in a second at most, so that searches do not wait for it.
+    pub snapshot_rate: ByteSize,
     /// How often every block of a serving partition is read and its rows checked against each other; 0 = never.
     pub scrub_interval: HumanDuration,
     /// How much of a partition is read in a second for that, and for digests.
@@ -88,6 +90,8 @@ impl Default for RawConfig {
             // What a recovery has to replay at most.
             snapshot_interval: HumanDuration(Duration::from_secs(600)),
             snapshot_records: 100_000,
+            // What there is between two of 10 GB, and a few per cent of a network card.
+            snapshot_rate: ByteSize(16 << 20),
             scrub_interval: HumanDuration(Duration::from_secs(7 * 24 * 3_600)),
             // A tenth of what a slow disk reads, and of a core to analyse it.
             scrub_rate: ByteSize(4 << 20),
@@ -137,6 +141,8 @@ pub struct Config {
     pub snapshot_interval: Duration,
     /// And after how many records; 0 = by time only.
     pub snapshot_records: u64,
+    /// How fast it is uploaded.
+    pub snapshot_bytes_per_second: u64,
     /// How often a serving partition is read through; 0 = never.
     pub scrub_interval: Duration,
     /// How fast.
@@ -180,8 +186,11 @@ impl RawConfig {
                 return Err(invalid(key, "is 0"));
             }
         }
-        if self.scrub_rate.0 == 0 {
-            return Err(invalid("scrub_rate", "is 0"));
+        for (key, rate) in [("scrub_rate", self.scrub_rate), ("snapshot_rate", self.snapshot_rate)]
+        {
+            if rate.0 == 0 {
+                return Err(invalid(key, "is 0"));
+            }
         }
         let name = |key, error: nautilus_registry::layout::InvalidName| LeafError::Config {
             key,
@@ -212,6 +221,7 @@ impl RawConfig {
             drain_grace: self.drain_grace.0,
             snapshot_interval: self.snapshot_interval.0,
             snapshot_records: self.snapshot_records,
+            snapshot_bytes_per_second: self.snapshot_rate.0,
             scrub_interval: self.scrub_interval.0,
             scrub_bytes_per_second: self.scrub_rate.0,
             digest_interval_ms: u64::try_from(self.digest_interval.0.as_millis())
@@ -249,6 +259,7 @@ mod tests {
         assert!(refused(|raw| raw.lease_margin.0 = Duration::from_secs(2)).contains("margin"));
         assert!(refused(|raw| raw.relist_interval.0 = Duration::ZERO).contains("relist"));
         assert!(refused(|raw| raw.scrub_rate.0 = 0).contains("scrub_rate"));
+        assert!(refused(|raw| raw.snapshot_rate.0 = 0).contains("snapshot_rate"));
         assert!(refused(|raw| raw.snapshot_interval.0 = Duration::ZERO).contains("snapshot"));
     }
 }

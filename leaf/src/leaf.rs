@@ -114,6 +114,7 @@ impl Leaf {
         // Every partition has at most one turn waiting, and one piece of work on its files.
         let partitions = usize::try_from(in_map).unwrap_or(usize::MAX).saturating_add(SPARE_TURNS);
         let pulses = Pulses::new();
+        let snapshots = snapshots.paced(config.snapshot_bytes_per_second);
         let (digesting, digest_requests) = Digesting::new();
         let metrics = LeafMetrics::new(config.replica_group.as_str(), config.name.as_str());
         Ok(Self {

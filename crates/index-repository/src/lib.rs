@@ -23,6 +23,7 @@ mod error;
 mod faulty;
 mod folder;
 mod name;
+mod pace;
 mod port;
 mod s3;
 mod snapshots;

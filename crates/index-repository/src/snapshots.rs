@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::pace::Pace;
 use crate::{IndexRepository, RepositoryError};
 
 mod collect;
@@ -57,13 +58,20 @@ pub const TRANSFERS_MAX: usize = 4;
 pub struct Snapshots {
     repository: Arc<dyn IndexRepository>,
     cluster_id: [u8; 16],
+    pace: Option<Arc<Pace>>,
 }
 
 impl Snapshots {
     /// The snapshots of the cluster `cluster_id` in `repository`, which may hold those of others.
     #[must_use]
     pub fn new(repository: Arc<dyn IndexRepository>, cluster_id: [u8; 16]) -> Self {
-        Self { repository, cluster_id }
+        Self { repository, cluster_id, pace: None }
+    }
+
+    /// Uploads no more than so many bytes of files a second, over all snapshots that this and its clones publish.
+    #[must_use]
+    pub fn paced(self, bytes_per_second: u64) -> Self {
+        Self { pace: Some(Arc::new(Pace::new(bytes_per_second))), ..self }
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use crate::RepositoryError;
+use crate::pace::Pace;
 
 /// Largest chunk, in bytes: big enough that handing over costs nothing, small enough that hashing
 /// one does not hold up a runtime thread (about half a millisecond).
@@ -28,6 +29,7 @@ pub struct ObjectSource<'a> {
     hashing: digest::Context,
     sha256: Option<Sha256>,
     observer: Option<&'a (dyn Fn(u64) + Send + Sync)>,
+    pace: Option<&'a Pace>,
 }
 
 enum Content {
@@ -62,13 +64,28 @@ impl<'a> ObjectSource<'a> {
 
     fn new(content: Content, size_bytes: u64) -> Self {
         let hashing = digest::Context::new(&digest::SHA256);
-        Self { content, size_bytes, sent_bytes: 0, hashing, sha256: None, observer: None }
+        Self {
+            content,
+            size_bytes,
+            sent_bytes: 0,
+            hashing,
+            sha256: None,
+            observer: None,
+            pace: None,
+        }
     }
 
     /// Calls `observer` with the length of every chunk that is handed out.
     #[must_use]
     pub fn observed_by(mut self, observer: &'a (dyn Fn(u64) + Send + Sync)) -> Self {
         self.observer = Some(observer);
+        self
+    }
+
+    /// Waits before a chunk is handed out, for as long as `pace` says.
+    #[must_use]
+    pub(crate) fn paced_by(mut self, pace: Option<&'a Pace>) -> Self {
+        self.pace = pace;
         self
     }
 
@@ -108,6 +125,9 @@ impl<'a> ObjectSource<'a> {
         self.sent_bytes = self.sent_bytes.saturating_add(length);
         if self.sent_bytes > self.size_bytes {
             return Err(self.changed());
+        }
+        if let Some(pace) = self.pace {
+            pace.pay(length).await;
         }
         self.hashing.update(&chunk);
         if let Some(observer) = self.observer {

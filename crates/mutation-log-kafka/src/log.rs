@@ -90,6 +90,8 @@ impl KafkaLog {
     async fn ask(&self, partition: &Partition) -> Result<Watermarks, LogError> {
         // Longer than one question may take, for the turn.
         let patience = self.shared.config.request_timeout * 2;
+        // While Kafka is asked, appends raise what is known further than its answer.
+        let known = partition.high();
         let asked = self.shared.until_ended(async {
             let asked = tokio::time::timeout(patience, self.ask_until_led(partition)).await;
             asked.unwrap_or_else(|_| {
@@ -99,14 +101,13 @@ impl KafkaLog {
         });
         let (low, high) = asked.await?;
         let (low, high) = (offset(low)?, offset(high)?);
-        if high < partition.high() {
+        if high < known {
             // After a change of leader, for a moment; or the log is another one.
             self.shared.suspicion.notify_one();
-            let (known, partition) = (partition.high().0, partition.id().0);
             tracing::warn!(
-                partition,
+                partition = partition.id().0,
                 high = high.0,
-                known,
+                known = known.0,
                 "Kafka says a high watermark that fell"
             );
         }

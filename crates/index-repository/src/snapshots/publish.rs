@@ -82,7 +82,8 @@ async fn upload_file(
     path: PathBuf,
     observer: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<SnapshotFile, RepositoryError> {
-    let mut source = ObjectSource::from_file(&path).await?.observed_by(observer);
+    let source = ObjectSource::from_file(&path).await?.observed_by(observer);
+    let mut source = source.paced_by(snapshots.pace.as_deref());
     match snapshots.repository.put_new(&object, &mut source).await {
         Ok(()) => {}
         // Not the `Exists` that says a snapshot is published: that is the manifest's.
