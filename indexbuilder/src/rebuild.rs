@@ -21,17 +21,15 @@ use nautilus_engine::{
     Attributes, Checkpoint, Depth, Digests, FORMAT_VERSION, Partition, PartitionIdentity, Resources,
 };
 use nautilus_index_repository::{
-    Manifest, RepositoryError, SlotRange, SnapshotDraft, Snapshots, Unusable, Wanted,
+    LOG_BUILD, Manifest, RepositoryError, SlotRange, SnapshotDraft, Snapshots, Unusable, Wanted,
 };
 use nautilus_mutation_log::{MutationLog, Watermarks};
 use nautilus_service::worker_pool::PoolSettings;
 use nautilus_service::{Clock, WorkerPool};
-use nautilus_types::{Epoch, Offset, PartitionId, PartitionMap, SLOT_COUNT, Slot};
+use nautilus_types::{Epoch, Offset, PartitionId, PartitionMap};
 
 pub use error::RebuildError;
 
-/// What manifests name the build of partitions that were fed from the log alone.
-pub const LOG_BUILD: &str = "log";
 /// Who uploads, as manifests say.
 pub(crate) const UPLOADER: &str = "indexbuilder";
 /// Of the one partition that is open at a time. Its rows are read once, in order.
@@ -157,7 +155,7 @@ impl Rebuild {
         SnapshotDraft {
             log_generation: self.parts.log.identity().generation,
             partition,
-            slots: slots_of(&self.settings.map, partition),
+            slots: SlotRange::all_of(&self.settings.map, partition),
             map_version: self.settings.map.version,
             build: String::new(),
             // Of no assignment.
@@ -183,7 +181,7 @@ impl Rebuild {
     ) -> Wanted {
         Wanted {
             log_generation: self.parts.log.identity().generation,
-            slots: slots_of(&self.settings.map, partition),
+            slots: SlotRange::all_of(&self.settings.map, partition),
             format_version_max: FORMAT_VERSION,
             analyzer_version,
             build: Some(build.to_owned()),
@@ -258,7 +256,6 @@ impl Rebuild {
             let checkpoint = made.checkpoint(&checkpoint_dir)?;
             drop((made, writer));
             remove(&dir)?;
-            remove_empty_logs(&checkpoint_dir).map_err(RebuildError::folder(&checkpoint_dir))?;
             Ok(Made { dir: checkpoint_dir, checkpoint, digests: after })
         };
         self.pool.run(job).await?
@@ -277,15 +274,6 @@ fn digests(partition: &Partition, depth: Depth) -> Result<Digests, RebuildError>
     read.ok_or(RebuildError::Interrupted)
 }
 
-/// The slots of a partition, as manifests name them.
-pub(crate) fn slots_of(map: &PartitionMap, partition: PartitionId) -> Vec<SlotRange> {
-    let mut slots =
-        (0..SLOT_COUNT).map(Slot).filter(|slot| map.partition_of_slot(*slot) == partition);
-    // The plain division gives each partition one run.
-    let Some(first) = slots.next() else { return Vec::new() };
-    vec![SlotRange { first, last: slots.next_back().unwrap_or(first) }]
-}
-
 fn remove(dir: &Path) -> Result<(), RebuildError> {
     match std::fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -293,18 +281,6 @@ fn remove(dir: &Path) -> Result<(), RebuildError> {
         }
         Ok(()) | Err(_) => Ok(()),
     }
-}
-
-/// A database has a write-ahead log of its own, which stays empty here and is no file of a snapshot.
-pub(crate) fn remove_empty_logs(dir: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        let is_log = entry.path().extension().is_some_and(|extension| extension == "log");
-        if is_log && entry.metadata()?.len() == 0 {
-            std::fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 /// Where a build stands in one partition: its newest sound snapshot that the log goes on from, or why there is none.
@@ -317,7 +293,7 @@ pub async fn newest_of(
     let marks = parts.log.watermarks(partition).await?;
     let wanted = Wanted {
         log_generation: parts.log.identity().generation,
-        slots: slots_of(map, partition),
+        slots: SlotRange::all_of(map, partition),
         format_version_max: FORMAT_VERSION,
         analyzer_version,
         build: Some(build.to_owned()),

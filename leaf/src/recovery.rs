@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nautilus_engine::FORMAT_VERSION;
-use nautilus_index_repository::{Found, Manifest, RepositoryError, SlotRange, Unusable, Wanted};
-use nautilus_mutation_log::{LogError, MutationLog, Watermarks};
+use nautilus_index_repository::{
+    Found, LOG_BUILD, Manifest, RepositoryError, SlotRange, Unusable, Wanted,
+};
+use nautilus_mutation_log::{LogError, Watermarks, fingerprint_before};
 use nautilus_registry::layout::BuildRef;
 use nautilus_service::status::error_chain;
 use nautilus_service::{CancellationToken, PoolError};
-use nautilus_types::{Class, Offset, PartitionId, PartitionMap, SLOT_COUNT, Slot};
+use nautilus_types::{Class, Offset, PartitionId};
 use tokio::runtime::Handle;
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::builds::analyzer_of;
 use crate::feed::until_answered;
@@ -23,8 +24,6 @@ use crate::partition::{KnownSnapshot, Served};
 use crate::shared::Shared;
 use crate::state::Event;
 
-/// The build that manifests name for partitions that were fed from the log alone.
-pub(crate) const LOG_BUILD: &str = "log";
 /// Between tries while the repository does not answer.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
@@ -229,7 +228,7 @@ impl Recovery {
     async fn check_log(&self, manifest: &Manifest, marks: Watermarks) -> Result<(), RecoveryError> {
         let (next, expected) = (manifest.draft.next_offset, manifest.draft.last_record_fingerprint);
         let (log, partition) = (self.shared.log.as_ref(), self.served.id);
-        let found = fingerprint(log, partition, next, marks.low).await;
+        let found = fingerprint_before(log, partition, next, marks.low).await;
         match (found.map_err(RecoveryError::Log)?, expected) {
             (Some(found), Some(expected)) if found != expected => {
                 Err(RecoveryError::OtherLog { name: manifest.name().to_string() })
@@ -248,7 +247,7 @@ pub(crate) fn wanted(
 ) -> Wanted {
     Wanted {
         log_generation: shared.log.identity().generation,
-        slots: slots_of(&shared.config.map, partition),
+        slots: SlotRange::all_of(&shared.config.map, partition),
         format_version_max: FORMAT_VERSION,
         analyzer_version: build.analyzer_version,
         build: Some(build.name.clone().unwrap_or_else(|| LOG_BUILD.to_owned())),
@@ -258,54 +257,10 @@ pub(crate) fn wanted(
     }
 }
 
-/// xxh3-128 of the payload of the record before `next`; none where the log does not have it.
-pub(crate) async fn fingerprint(
-    log: &dyn MutationLog,
-    partition: PartitionId,
-    next: Offset,
-    log_low: Offset,
-) -> Result<Option<[u8; 16]>, LogError> {
-    let Some(last) = next.0.checked_sub(1).map(Offset).filter(|last| *last >= log_low) else {
-        return Ok(None);
-    };
-    let records = log.read(partition, last, 1).await?;
-    let record = records.first().filter(|record| record.offset == last);
-    Ok(record.map(|record| xxh3_128(&record.payload).to_be_bytes()))
-}
-
-/// The slots of a partition, as manifests name them.
-pub(crate) fn slots_of(map: &PartitionMap, partition: PartitionId) -> Vec<SlotRange> {
-    let mut slots =
-        (0..SLOT_COUNT).map(Slot).filter(|slot| map.partition_of_slot(*slot) == partition);
-    // The plain division gives each partition one run.
-    let Some(first) = slots.next() else { return Vec::new() };
-    vec![SlotRange { first, last: slots.next_back().unwrap_or(first) }]
-}
-
 /// What is remembered of a snapshot.
 pub(crate) fn known(manifest: &Manifest) -> KnownSnapshot {
     KnownSnapshot {
         next_offset: manifest.draft.next_offset,
         created_unix_ms: manifest.draft.created_unix_ms,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slots_are_one_run_and_cover_all() {
-        for partitions in [1, 2, 3, 7, 16_384] {
-            let map = PartitionMap::divided(partitions);
-            let mut next = 0;
-            for partition in (0..partitions).map(PartitionId) {
-                let slots = slots_of(&map, partition);
-                assert_eq!(slots.len(), 1);
-                assert_eq!(slots[0].first.0, next);
-                next = slots[0].last.0 + 1;
-            }
-            assert_eq!(next, SLOT_COUNT);
-        }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nautilus_engine::{Checkpoint, EngineError, FORMAT_VERSION};
-use nautilus_index_repository::{RepositoryError, SnapshotDraft};
-use nautilus_mutation_log::LogError;
+use nautilus_index_repository::{LOG_BUILD, RepositoryError, SlotRange, SnapshotDraft};
+use nautilus_mutation_log::{LogError, fingerprint_before};
 use nautilus_service::status::error_chain;
 use nautilus_service::{CancellationToken, PoolError};
 use nautilus_types::{Offset, PartitionId};
@@ -16,7 +16,7 @@ use nautilus_types::{Offset, PartitionId};
 use crate::folders::{Folders, remove_if_there};
 use crate::lease::Lease;
 use crate::partition::{KnownSnapshot, Served};
-use crate::recovery::{LOG_BUILD, fingerprint, known, slots_of, wanted};
+use crate::recovery::{known, wanted};
 use crate::shared::Shared;
 use crate::sooner::sooner;
 use crate::state::State;
@@ -180,7 +180,6 @@ impl Snapshotter {
         let made = self.shared.disk_pool.run(move || {
             remove_if_there(&into).map_err(PublishError::Folder)?;
             let made = database.checkpoint(&into).map_err(PublishError::Checkpoint)?;
-            remove_empty_logs(&into).map_err(PublishError::Folder)?;
             Ok::<_, PublishError>(made)
         });
         let Checkpoint { next_offset, documents } = made.await??;
@@ -190,14 +189,15 @@ impl Snapshotter {
         let draft = SnapshotDraft {
             log_generation: log.identity().generation,
             partition: served.id,
-            slots: slots_of(&self.shared.config.map, served.id),
+            slots: SlotRange::all_of(&self.shared.config.map, served.id),
             map_version: self.shared.config.map.version,
             build: build.name.unwrap_or_else(|| LOG_BUILD.to_owned()),
             epoch: served.epoch(),
             uploader: format!("{}/{}", self.shared.config.replica_group, self.shared.config.name),
             created_unix_ms,
             next_offset,
-            last_record_fingerprint: fingerprint(log, served.id, next_offset, log_low).await?,
+            last_record_fingerprint: fingerprint_before(log, served.id, next_offset, log_low)
+                .await?,
             format_version: FORMAT_VERSION,
             analyzer_version: build.analyzer_version,
             documents,
@@ -218,19 +218,6 @@ impl Snapshotter {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// A database has a write-ahead log of its own, which stays empty here and is no file of a snapshot. One that is
-/// not empty stays: publishing refuses it.
-fn remove_empty_logs(dir: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        let is_log = entry.path().extension().is_some_and(|extension| extension == "log");
-        if is_log && entry.metadata()?.len() == 0 {
-            std::fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

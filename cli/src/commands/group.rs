@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use nautilus_coordinator::operate::{self, Change, GroupSnapshot};
+use nautilus_index_repository::LOG_BUILD;
 use nautilus_registry::layout::{GroupName, GroupState};
 use nautilus_types::{Class, PartitionId};
 use serde_json::{Value, json};
@@ -169,7 +170,7 @@ fn row(placement: &Placement, group: &GroupSnapshot) -> Vec<String> {
         there.to_string(),
         idle.to_string(),
         group.coordinator().map_or("none".to_owned(), ToString::to_string),
-        output::clean_line(group.build().name.as_deref().unwrap_or("log")),
+        output::clean_line(group.build().name.as_deref().unwrap_or(LOG_BUILD)),
         output::clean_line(&notes.join("; ")),
     ]
 }

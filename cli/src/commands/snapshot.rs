@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use nautilus_index_repository::Snapshots;
-use nautilus_indexbuilder::rebuild::LOG_BUILD;
+use nautilus_index_repository::{LOG_BUILD, Snapshots};
 use nautilus_proto::admin::v1::PartitionStatus;
 use nautilus_registry::layout::{BuildRef, GroupBuild, Note};
 use nautilus_service::signals::Signals;

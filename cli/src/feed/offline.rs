@@ -11,7 +11,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nautilus_analysis::{ANALYZER_VERSION, ANALYZER_VERSION_MAX, Analyzer};
 use nautilus_catalog::{Catalog, CatalogError, UserId};
-use nautilus_index_repository::Snapshots;
+use nautilus_index_repository::{LOG_BUILD, Snapshots};
 use nautilus_indexbuilder::offline::{Begun, Built, OfflineBuild, OfflineParts, OfflineSettings};
 use nautilus_service::Clock;
 use nautilus_types::{NamespaceName, PartitionId, PartitionMap};
@@ -53,7 +53,7 @@ pub(crate) struct BuildArgs {
     name: String,
 
     /// The build whose newest snapshots it stands on: `log` is what was fed from the log alone
-    #[arg(long, value_name = "BUILD", default_value = "log")]
+    #[arg(long, value_name = "BUILD", default_value = LOG_BUILD)]
     onto: String,
 
     /// Version of the analyzer that makes its tokens
@@ -311,7 +311,8 @@ fn analyzer(version: u32) -> anyhow::Result<Analyzer> {
 fn check_name(name: &str) -> anyhow::Result<()> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let bytes_max = nautilus_index_repository::BUILD_BYTES_MAX;
-    if name.is_empty() || name.len() > bytes_max || !name.bytes().all(is_plain) || name == "log" {
+    if name.is_empty() || name.len() > bytes_max || !name.bytes().all(is_plain) || name == LOG_BUILD
+    {
         let message = format!(
             "--name {name}: 1 to {bytes_max} letters, digits, `-`, `_` or `.`, and not `log`"
         );

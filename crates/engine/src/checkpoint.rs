@@ -19,7 +19,8 @@ pub struct Checkpoint {
 }
 
 impl Partition {
-    /// Makes a folder that [`Partition::open`] opens as this partition at one offset, synced to disk.
+    /// Makes a folder that [`Partition::open`] opens as this partition at one offset, synced to disk: the files of a
+    /// snapshot and no others.
     ///
     /// `dir` must not exist and its parent must, on the same file system: table files are linked, not copied. The
     /// writer and searchers go on; what is applied when this begins is in the checkpoint, and maybe some of what is
@@ -36,6 +37,7 @@ impl Partition {
             .and_then(|checkpoint| checkpoint.create_checkpoint(dir))
             .map_err(failed)?;
         let checkpoint = read(dir)?;
+        remove_empty_logs(dir)?;
         // The same files are the partition's own.
         self.shared.became_durable(checkpoint.next_offset);
         Ok(checkpoint)
@@ -47,6 +49,23 @@ fn read(dir: &Path) -> Result<Checkpoint, EngineError> {
     let next_offset = meta_offset(&db, META_APPLIED)?;
     let Totals { documents, .. } = Totals::read(&db)?;
     Ok(Checkpoint { next_offset, documents })
+}
+
+/// A database has a write-ahead log of its own, which stays empty here. One that is not empty stays: nobody takes such a
+/// folder for a snapshot.
+fn remove_empty_logs(dir: &Path) -> Result<(), EngineError> {
+    let remove = || {
+        for entry in std::fs::read_dir(dir)? {
+            let entry = entry?;
+            let is_log = entry.path().extension().is_some_and(|extension| extension == "log");
+            if is_log && entry.metadata()?.len() == 0 {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    };
+    let failed = |source| EngineError::Folder { operation: "clear", path: dir.to_owned(), source };
+    remove().map_err(failed)
 }
 
 fn failed(source: rocksdb::Error) -> EngineError {

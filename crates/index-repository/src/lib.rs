@@ -37,7 +37,7 @@ pub use name::{NAME_BYTES_MAX, NAME_PART_BYTES_MAX, ObjectName};
 pub use port::{IndexRepository, LIST_PAGE_MAX, ObjectMeta, Page};
 pub use s3::{S3Config, S3Credentials, S3Repository};
 pub use snapshots::{
-    BUILD_BYTES_MAX, Collected, DIGEST_BYTES_MAX, FILES_MAX, FileName, Found, GRACE,
+    BUILD_BYTES_MAX, Collected, DIGEST_BYTES_MAX, FILES_MAX, FileName, Found, GRACE, LOG_BUILD,
     MANIFEST_VERSION, Manifest, PassedOver, Progress, Removed, RestoreProgress, Retention,
     SlotRange, SnapshotDraft, SnapshotFile, SnapshotName, Snapshots, StoredIn, TRANSFERS_MAX,
     UPLOADER_BYTES_MAX, UPLOADS_MAX, Unusable, UploadId, Wanted,

@@ -18,6 +18,7 @@ mod prune;
 mod publish;
 mod retire;
 mod reuse;
+mod slot_range;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -27,11 +28,12 @@ pub use file_name::FileName;
 pub use find::{Found, PassedOver, Unusable, Wanted};
 pub use layout::{SnapshotName, UploadId};
 pub use manifest::{
-    BUILD_BYTES_MAX, DIGEST_BYTES_MAX, FILES_MAX, MANIFEST_VERSION, Manifest, SlotRange,
+    BUILD_BYTES_MAX, DIGEST_BYTES_MAX, FILES_MAX, LOG_BUILD, MANIFEST_VERSION, Manifest,
     SnapshotDraft, SnapshotFile, UPLOADER_BYTES_MAX,
 };
 pub use prune::{Removed, Retention};
 pub use retire::GRACE;
+pub use slot_range::SlotRange;
 pub use stored::{StoredIn, UPLOADS_MAX};
 
 /// Called with the bytes moved so far, over all files of the snapshot, from 0 up to their sum.

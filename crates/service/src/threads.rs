@@ -14,17 +14,12 @@ pub const STACK_BYTES: usize = 8 * 1024 * 1024;
 pub const BACKGROUND_NICE: i32 = 5;
 
 /// Makes the calling thread, and those it starts from now on, give way to others: 0 as others, 19 most of all.
-///
-/// On Linux niceness is each thread's own (`man 7 sched`); elsewhere this does nothing.
 pub fn give_way(nice: i32) {
-    #[cfg(target_os = "linux")]
     if nice > 0
-        && let Err(error) = rustix::process::setpriority_process(None, nice)
+        && let Err(error) = nautilus_scheduling::give_way(nice)
     {
-        tracing::warn!(%error, nice, "a background thread has the weight of others");
+        tracing::warn!(%error, nice, "a background thread is scheduled as others are");
     }
-    #[cfg(not(target_os = "linux"))]
-    let _ = nice;
 }
 
 /// A running thread. Dropping it without [`NamedThread::join`] leaves it running unowned.

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 
 use nautilus_analysis::ANALYZER_VERSION;
 use nautilus_engine::FORMAT_VERSION;
-use nautilus_index_repository::Wanted;
+use nautilus_index_repository::{SlotRange, Wanted};
 use nautilus_mutation_log::Watermarks;
 use nautilus_types::{Offset, PartitionId};
 
 use super::{OfflineError, OfflineParts, OfflineSettings};
-use crate::rebuild::slots_of;
 
 /// A snapshot in a folder, or none.
 pub(super) struct Base {
@@ -59,7 +58,7 @@ async fn wanted(
     let newest = drafts.find(|draft| draft.build == settings.onto);
     Ok(Wanted {
         log_generation: parts.log.identity().generation,
-        slots: slots_of(&settings.map, partition),
+        slots: SlotRange::all_of(&settings.map, partition),
         format_version_max: FORMAT_VERSION,
         analyzer_version: newest.map_or(ANALYZER_VERSION, |draft| draft.analyzer_version),
         build: Some(settings.onto.clone()),

@@ -1,14 +1,13 @@
 //! Partitions of a build in the repository: which are there, and putting another there.
 
-use nautilus_index_repository::{RepositoryError, SnapshotDraft};
-use nautilus_mutation_log::{LogError, MutationLog};
-use nautilus_types::{Epoch, Offset, PartitionId};
-use xxhash_rust::xxh3::xxh3_128;
+use nautilus_index_repository::{RepositoryError, SlotRange, SnapshotDraft};
+use nautilus_mutation_log::fingerprint_before;
+use nautilus_types::{Epoch, PartitionId};
 
 use super::base::remove;
 use super::workers::Finished;
 use super::{Built, OfflineError, OfflineParts, OfflineSettings};
-use crate::rebuild::{UPLOADER, remove_empty_logs, slots_of};
+use crate::rebuild::UPLOADER;
 
 /// The partitions that the build has no snapshot of, ascending.
 pub(super) async fn missing(
@@ -32,13 +31,12 @@ pub(super) async fn publish(
     finished: Finished,
 ) -> Result<Built, OfflineError> {
     let Finished { partition, next_offset, summary, digests, checkpoint } = finished;
-    remove_empty_logs(&checkpoint)
-        .map_err(|source| OfflineError::Folder { path: checkpoint.clone(), source })?;
     let log = parts.log.as_ref();
+    let log_low = log.watermarks(partition).await?.low;
     let draft = SnapshotDraft {
         log_generation: log.identity().generation,
         partition,
-        slots: slots_of(&settings.map, partition),
+        slots: SlotRange::all_of(&settings.map, partition),
         map_version: settings.map.version,
         build: settings.build.clone(),
         // Of no assignment.
@@ -46,7 +44,7 @@ pub(super) async fn publish(
         uploader: UPLOADER.to_owned(),
         created_unix_ms: parts.clock.unix_ms(),
         next_offset,
-        last_record_fingerprint: fingerprint(log, partition, next_offset).await?,
+        last_record_fingerprint: fingerprint_before(log, partition, next_offset, log_low).await?,
         format_version: nautilus_engine::FORMAT_VERSION,
         analyzer_version: digests.analyzer_version,
         documents: summary.documents,
@@ -61,19 +59,4 @@ pub(super) async fn publish(
     };
     remove(&checkpoint)?;
     Ok(Built { partition, next_offset, summary, bytes })
-}
-
-/// xxh3-128 of the payload of the record before `next`; none where the log does not have it.
-async fn fingerprint(
-    log: &dyn MutationLog,
-    partition: PartitionId,
-    next: Offset,
-) -> Result<Option<[u8; 16]>, LogError> {
-    let low = log.watermarks(partition).await?.low;
-    let Some(last) = next.0.checked_sub(1).map(Offset).filter(|last| *last >= low) else {
-        return Ok(None);
-    };
-    let records = log.read(partition, last, 1).await?;
-    let record = records.first().filter(|record| record.offset == last);
-    Ok(record.map(|record| xxh3_128(&record.payload).to_be_bytes()))
 }

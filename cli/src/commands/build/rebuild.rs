@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use nautilus_indexbuilder::rebuild::{LOG_BUILD, Rebuild, RebuildSettings, Rebuilt};
+use nautilus_index_repository::LOG_BUILD;
+use nautilus_indexbuilder::rebuild::{Rebuild, RebuildSettings, Rebuilt};
 use nautilus_types::{Class, PartitionId};
 use serde_json::json;
 

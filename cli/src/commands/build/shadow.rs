@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use nautilus_coordinator::operate;
-use nautilus_indexbuilder::rebuild::LOG_BUILD;
+use nautilus_index_repository::LOG_BUILD;
 use nautilus_proto::admin::v1::{GetShadowReportRequest, ShadowReport};
 use nautilus_registry::layout::ShadowSearches;
 use nautilus_service::Clock;

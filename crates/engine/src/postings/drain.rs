@@ -17,8 +17,8 @@ use crate::resources::Resources;
 const FILES: [(Kind, &str); 2] =
     [(Kind::Posting, "lists-tokens.tmp"), (Kind::PairPosting, "lists-pairs.tmp")];
 
-/// Added to the niceness of the thread that writes lists: a third of the weight of the writer.
-#[cfg(target_os = "linux")]
+/// Added to the niceness of the thread that writes lists: a third of the weight of the writer, whose priority it would
+/// have otherwise, and which nobody who fills the next buffer waits for.
 const NICER: i32 = 5;
 
 /// What writes lists: none, or a thread that is not known to have ended.
@@ -61,7 +61,8 @@ pub(crate) fn tend(shared: &Arc<Shared>, next: Offset) -> Result<(), EngineError
     let of_thread = Arc::clone(shared);
     let thread = std::thread::Builder::new().name("lists".to_owned());
     let thread = thread.spawn(move || {
-        give_way();
+        // Who may not step back writes at the priority it has.
+        let _ = nautilus_scheduling::give_way_more(NICER);
         run(&of_thread, frozen)
     });
     let path = || shared.dir().to_owned();
@@ -69,13 +70,6 @@ pub(crate) fn tend(shared: &Arc<Shared>, next: Offset) -> Result<(), EngineError
         |source| EngineError::Folder { operation: "start writing lists", path: path(), source };
     *drain = Some(thread.map_err(failed)?);
     Ok(())
-}
-
-/// The thread's priority is that of the writer, which nobody who fills the next buffer waits for: it steps back further.
-fn give_way() {
-    // On other systems this would be about the whole process. Who may not step back writes at the priority it has.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(NICER);
 }
 
 /// Writes lists of all that is applied, and returns when they are on disk.

@@ -6,7 +6,7 @@ use nautilus_proto::snapshot::v1 as proto;
 use nautilus_types::{Epoch, LogGeneration, Offset, PartitionId, SLOT_COUNT, Slot};
 
 use super::stored::{self, StoredIn, Uploads};
-use super::{FileName, SnapshotName, UploadId};
+use super::{FileName, SlotRange, SnapshotName, UploadId};
 use crate::{OBJECT_BYTES_MAX, RepositoryError, Sha256};
 
 /// The newest version of the manifest's fields, and the newest this reader may use. What needs nothing of
@@ -14,21 +14,14 @@ use crate::{OBJECT_BYTES_MAX, RepositoryError, Sha256};
 pub const MANIFEST_VERSION: u32 = 2;
 /// Most files of a snapshot.
 pub const FILES_MAX: usize = 10_000;
+/// The build of partitions that were fed from the log alone.
+pub const LOG_BUILD: &str = "log";
 /// Longest name of a build, in bytes.
 pub const BUILD_BYTES_MAX: usize = 128;
 /// Longest name of an uploader, in bytes.
 pub const UPLOADER_BYTES_MAX: usize = 256;
 /// Longest digest, in bytes.
 pub const DIGEST_BYTES_MAX: usize = 64;
-
-/// A run of slots, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SlotRange {
-    /// The first slot.
-    pub first: Slot,
-    /// The last slot.
-    pub last: Slot,
-}
 
 /// What a snapshot is of: everything its manifest says but the cluster, which [`super::Snapshots`]
 /// knows, and the files.
