@@ -15,7 +15,7 @@ use nautilus_registry::Registry;
 use nautilus_service::server::{
     BoundServer, DeadlinePolicy, GrpcServer, ServerError, ServerSettings,
 };
-use nautilus_service::threads::{BACKGROUND_NICE, NamedThread, STACK_BYTES, give_way};
+use nautilus_service::threads::{BACKGROUND_NICER, NamedThread, STACK_BYTES, give_way};
 use nautilus_service::worker_pool::PoolSettings;
 use nautilus_service::{CancellationToken, Clock, Deadline, TaskGroup, WorkerPool};
 use nautilus_types::Offset;
@@ -82,7 +82,7 @@ fn resources(config: &Config) -> Result<Resources, LeafError> {
     let (block_cache, write_buffers) = (config.block_cache_bytes, config.write_buffers_bytes);
     let (give, take) = blocking_mpsc::sync_channel(1);
     let starter = NamedThread::spawn("resources", STACK_BYTES, move || {
-        give_way(BACKGROUND_NICE);
+        give_way(BACKGROUND_NICER);
         // Whoever takes it waits for it.
         let _ = give.send(Resources::new(block_cache, write_buffers));
     });
@@ -111,6 +111,10 @@ impl Leaf {
             let settings = settings(name, threads, bound).in_background();
             WorkerPool::new(settings).map_err(LeafError::Thread)
         };
+        let replay = |threads, bound| {
+            let settings = settings("replay", threads, bound).in_short_slices();
+            WorkerPool::new(settings).map_err(LeafError::Thread)
+        };
         // Every partition has at most one turn waiting, and one piece of work on its files.
         let partitions = usize::try_from(in_map).unwrap_or(usize::MAX).saturating_add(SPARE_TURNS);
         let pulses = Pulses::new();
@@ -130,7 +134,7 @@ impl Leaf {
             shared: Arc::new(Shared {
                 resources: resources(&config)?,
                 apply_pool: Arc::new(background("apply", config.apply_threads, partitions)?),
-                replay_pool: Arc::new(pool("replay", config.apply_threads, partitions)?),
+                replay_pool: Arc::new(replay(config.apply_threads, partitions)?),
                 disk_pool: background("disk", DISK_THREADS, partitions)?,
                 scrub_pool: background("scrub", SCRUB_THREADS, SCRUB_THREADS)?,
                 digest_pool: background("digest", SCRUB_THREADS, SCRUB_THREADS)?,

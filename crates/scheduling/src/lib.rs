@@ -15,33 +15,23 @@ use std::io;
 /// What a thread in the background may run in one piece, in nanoseconds: the least that Linux grants.
 pub const SLICE_NS: u64 = 100_000;
 
-/// Gives the calling thread, and those it starts from now on, a niceness (0 as others, 19 the lightest) and short slices.
-///
-/// Needs no privilege unless `nice` is below the thread's own: then, and where a sandbox forbids the call, an error, and
-/// nothing has changed.
-#[cfg(target_os = "linux")]
-pub fn give_way(nice: i32) -> io::Result<()> {
-    linux::set(&linux::Attributes { nice, slice_ns: SLICE_NS })
-}
-
-/// As [`give_way`], by so much more than the thread gives way already.
-#[cfg(target_os = "linux")]
-pub fn give_way_more(nicer: i32) -> io::Result<()> {
-    give_way(linux::get()?.nice.saturating_add(nicer).min(LIGHTEST))
-}
-
+/// Niceness of the lightest thread.
 #[cfg(target_os = "linux")]
 const LIGHTEST: i32 = 19;
 
-/// Does nothing on this system.
-#[cfg(not(target_os = "linux"))]
-pub fn give_way(_nice: i32) -> io::Result<()> {
-    Ok(())
+/// Gives the calling thread, and those it starts from now on, short slices, and a niceness higher by `nicer` (0 = the
+/// weight it has, 5 = a third of it; together 19 at most).
+///
+/// Needs no privilege. An error where a sandbox forbids the calls: nothing has changed then.
+#[cfg(target_os = "linux")]
+pub fn give_way(nicer: u8) -> io::Result<()> {
+    let nice = linux::get()?.nice.saturating_add(i32::from(nicer)).min(LIGHTEST);
+    linux::set(&linux::Attributes { nice, slice_ns: SLICE_NS })
 }
 
 /// Does nothing on this system.
 #[cfg(not(target_os = "linux"))]
-pub fn give_way_more(_nicer: i32) -> io::Result<()> {
+pub fn give_way(_nicer: u8) -> io::Result<()> {
     Ok(())
 }
 
@@ -126,7 +116,7 @@ mod tests {
             give_way(5).expect("lighter");
             let own = linux::get().expect("attributes");
             let started = thread::spawn(|| {
-                give_way_more(5).expect("lighter still");
+                give_way(5).expect("lighter still");
                 linux::get().expect("attributes")
             });
             (own, started.join().expect("ends"))
@@ -140,7 +130,7 @@ mod tests {
     #[test]
     fn no_lighter_than_the_lightest() {
         let nice = thread::spawn(|| {
-            give_way_more(100).expect("lighter");
+            give_way(100).expect("lighter");
             linux::get().expect("attributes").nice
         });
         assert_eq!(nice.join().expect("ends"), LIGHTEST);

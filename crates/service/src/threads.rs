@@ -11,14 +11,13 @@ pub const STACK_BYTES: usize = 8 * 1024 * 1024;
 
 /// How much threads that work in the background give way to those that somebody waits for: a third of the weight, so
 /// that they go on, slowly, on a machine that is full, and what was written is found soon all the same.
-pub const BACKGROUND_NICE: i32 = 5;
+pub const BACKGROUND_NICER: u8 = 5;
 
-/// Makes the calling thread, and those it starts from now on, give way to others: 0 as others, 19 most of all.
-pub fn give_way(nice: i32) {
-    if nice > 0
-        && let Err(error) = nautilus_scheduling::give_way(nice)
-    {
-        tracing::warn!(%error, nice, "a background thread is scheduled as others are");
+/// Makes the calling thread, and those it starts from now on, give way to others: they run in short slices, with a
+/// niceness higher by so much.
+pub fn give_way(nicer: u8) {
+    if let Err(error) = nautilus_scheduling::give_way(nicer) {
+        tracing::warn!(%error, nicer, "a background thread is scheduled as others are");
     }
 }
 

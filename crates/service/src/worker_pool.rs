@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use nautilus_types::Class;
 use tokio::sync::oneshot;
 
-use crate::threads::{BACKGROUND_NICE, NamedThread, STACK_BYTES, give_way, panic_message};
+use crate::threads::{BACKGROUND_NICER, NamedThread, STACK_BYTES, give_way, panic_message};
 
 #[cfg(test)]
 mod tests;
@@ -25,8 +25,8 @@ pub struct PoolSettings {
     pub queue_bound: usize,
     /// Stack of each thread, in bytes.
     pub stack_bytes: usize,
-    /// How much its threads give way to others: 0 not at all, 19 most of all.
-    pub nice: i32,
+    /// How its threads give way to others, as in [`give_way`]; none = they are scheduled as others are.
+    pub nicer: Option<u8>,
 }
 
 impl PoolSettings {
@@ -34,13 +34,19 @@ impl PoolSettings {
     #[must_use]
     pub fn new(name: impl Into<String>, threads: usize) -> Self {
         let queue_bound = threads.max(1).saturating_mul(16);
-        Self { name: name.into(), threads, queue_bound, stack_bytes: STACK_BYTES, nice: 0 }
+        Self { name: name.into(), threads, queue_bound, stack_bytes: STACK_BYTES, nicer: None }
     }
 
     /// The same for work that nobody waits for while a request is under way.
     #[must_use]
     pub fn in_background(self) -> Self {
-        Self { nice: BACKGROUND_NICE, ..self }
+        Self { nicer: Some(BACKGROUND_NICER), ..self }
+    }
+
+    /// The same for long work that matters as much as requests do: the weight of others, and others go on at once.
+    #[must_use]
+    pub fn in_short_slices(self) -> Self {
+        Self { nicer: Some(0), ..self }
     }
 }
 
@@ -176,7 +182,9 @@ impl WorkerPool {
             let shared = Arc::clone(&pool.shared);
             let name = format!("{}-{number}", shared.name);
             let work = move || {
-                give_way(settings.nice);
+                if let Some(nicer) = settings.nicer {
+                    give_way(nicer);
+                }
                 shared.work();
             };
             pool.threads.push(NamedThread::spawn(name, settings.stack_bytes, work)?);

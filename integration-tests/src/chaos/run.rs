@@ -18,6 +18,8 @@ use crate::wait::wait_until;
 
 /// From then on documents are written anew, or deleted.
 const REWRITE_AFTER: Duration = Duration::from_secs(20);
+/// Of failed searches, of how many the moment is said.
+const MOMENTS_SAID: usize = 10;
 
 /// How a scenario is run.
 #[derive(Debug, Clone)]
@@ -167,10 +169,13 @@ impl Run {
         self.report = Some(Arc::clone(&report));
         let sent = report.searches.len();
         let failures = report.failures_by_kind();
+        let moments = report.failures().take(MOMENTS_SAID);
+        let moments: Vec<_> =
+            moments.map(|failure| format!("{:.1} s", failure.due.as_secs_f64())).collect();
         self.check(
             "every search is answered completely",
             failures.is_empty() && sent > 0,
-            format!("{sent} searches, not so: {failures:?}"),
+            format!("{sent} searches, not so: {failures:?}, due at [{}]", moments.join(", ")),
         );
         let refused = report.fresh_by_kind();
         self.say(&format!(

@@ -19,7 +19,7 @@ const FILES: [(Kind, &str); 2] =
 
 /// Added to the niceness of the thread that writes lists: a third of the weight of the writer, whose priority it would
 /// have otherwise, and which nobody who fills the next buffer waits for.
-const NICER: i32 = 5;
+const NICER: u8 = 5;
 
 /// What writes lists: none, or a thread that is not known to have ended.
 pub(super) type Drain = Option<JoinHandle<Result<(), EngineError>>>;
@@ -62,7 +62,7 @@ pub(crate) fn tend(shared: &Arc<Shared>, next: Offset) -> Result<(), EngineError
     let thread = std::thread::Builder::new().name("lists".to_owned());
     let thread = thread.spawn(move || {
         // Who may not step back writes at the priority it has.
-        let _ = nautilus_scheduling::give_way_more(NICER);
+        let _ = nautilus_scheduling::give_way(NICER);
         run(&of_thread, frozen)
     });
     let path = || shared.dir().to_owned();
