@@ -104,19 +104,13 @@ impl Leaf {
             queue_bound,
             ..PoolSettings::new(name, threads)
         };
-        let pool = |name, threads, bound| {
-            WorkerPool::new(settings(name, threads, bound)).map_err(LeafError::Thread)
-        };
-        let background = |name, threads, bound| {
-            let settings = settings(name, threads, bound).in_background();
-            WorkerPool::new(settings).map_err(LeafError::Thread)
-        };
-        let replay = |threads, bound| {
-            let settings = settings("replay", threads, bound).in_short_slices();
-            WorkerPool::new(settings).map_err(LeafError::Thread)
-        };
+        let start = |settings| WorkerPool::new(settings).map_err(LeafError::Thread);
+        let pool = |name, threads, bound| start(settings(name, threads, bound));
+        let background =
+            |name, threads, bound| start(settings(name, threads, bound).in_background());
         // Every partition has at most one turn waiting, and one piece of work on its files.
         let partitions = usize::try_from(in_map).unwrap_or(usize::MAX).saturating_add(SPARE_TURNS);
+        let replay = settings("replay", config.apply_threads, partitions).in_short_slices();
         let pulses = Pulses::new();
         let snapshots = snapshots.paced(config.snapshot_bytes_per_second);
         let (digesting, digest_requests) = Digesting::new();
@@ -134,7 +128,7 @@ impl Leaf {
             shared: Arc::new(Shared {
                 resources: resources(&config)?,
                 apply_pool: Arc::new(background("apply", config.apply_threads, partitions)?),
-                replay_pool: Arc::new(replay(config.apply_threads, partitions)?),
+                replay_pool: Arc::new(start(replay)?),
                 disk_pool: background("disk", DISK_THREADS, partitions)?,
                 scrub_pool: background("scrub", SCRUB_THREADS, SCRUB_THREADS)?,
                 digest_pool: background("digest", SCRUB_THREADS, SCRUB_THREADS)?,

@@ -179,8 +179,7 @@ impl Snapshotter {
         let into = dir.to_owned();
         let made = self.shared.disk_pool.run(move || {
             remove_if_there(&into).map_err(PublishError::Folder)?;
-            let made = database.checkpoint(&into).map_err(PublishError::Checkpoint)?;
-            Ok::<_, PublishError>(made)
+            database.checkpoint(&into).map_err(PublishError::Checkpoint)
         });
         let Checkpoint { next_offset, documents } = made.await??;
         let log = self.shared.log.as_ref();
