@@ -197,6 +197,8 @@ fn launch(
             ("fsync", "off"),
             ("full_page_writes", "off"),
             ("shared_buffers", "32MB"),
+            // In its own folder: a server that is killed leaves nothing in /dev/shm.
+            ("dynamic_shared_memory_type", "mmap"),
         ];
         let mut arguments = vec!["-D".to_owned(), data.display().to_string()];
         for (name, value) in own.iter().chain(settings) {
