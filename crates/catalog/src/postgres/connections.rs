@@ -3,6 +3,7 @@
 //! Not the driver's own pool: that one waits on a connection it takes back, without bound, so that a peer that is
 //! gone without a word holds its places for as long as TCP believes in it; and it hides why it cannot connect.
 
+use std::collections::VecDeque;
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,9 @@ const AGE_MAX: Duration = Duration::from_secs(30 * 60);
 /// Connections made at the same time. A login costs the server a process and both sides thousands of hashes: where calls
 /// had to wait for one another because the machine was busy, as many logins as calls made them wait for hundreds of ms.
 const LOGINS_MAX: usize = 2;
+/// How long a call waits for a connection in use before it logs in: others are usually done sooner than a login is, and
+/// the first statements on a new connection, which the server has yet to read its own tables for.
+const PATIENCE: Duration = Duration::from_millis(10);
 /// How long closing may take, over all connections.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 
@@ -29,8 +33,9 @@ const CLOSE_MAX: Duration = Duration::from_secs(1);
 pub(super) struct Connections {
     config: PostgresConfig,
     places: Arc<Semaphore>,
-    /// The one used last is at the end.
-    idle: Mutex<Vec<Kept>>,
+    /// Used in turn, the one used last is at the end: while calls come none grows stale, and a busy moment finds as many as
+    /// the one before had.
+    idle: Mutex<VecDeque<Kept>>,
     /// One came back.
     returned: Notify,
     logins: Semaphore,
@@ -108,20 +113,33 @@ impl Connections {
 
     /// What comes first: a connection that nobody uses, or one's turn to make another.
     async fn kept_or_turn(&self) -> Result<KeptOrTurn<'_>, Failure> {
+        let turn = async {
+            if self.are_others_in_use() {
+                tokio::time::sleep(PATIENCE).await;
+            }
+            self.logins.acquire().await
+        };
+        tokio::pin!(turn);
         loop {
             let returned = self.returned.notified();
-            if let Some(kept) = self.newest_idle() {
+            if let Some(kept) = self.longest_idle() {
                 return Ok(KeptOrTurn::Kept(kept));
             }
             tokio::select! {
                 biased;
                 () = returned => {}
-                turn = self.logins.acquire() => {
+                turn = &mut turn => {
                     let turn = turn.map_err(|_| no_connection("the catalog was closed"))?;
-                    return Ok(self.newest_idle().map_or(KeptOrTurn::Turn(turn), KeptOrTurn::Kept));
+                    return Ok(self.longest_idle().map_or(KeptOrTurn::Turn(turn), KeptOrTurn::Kept));
                 }
             }
         }
+    }
+
+    /// Whether somebody beside the caller, who has a place, has one.
+    fn are_others_in_use(&self) -> bool {
+        let places = usize::try_from(self.config.connections_max).unwrap_or(1);
+        self.places.available_permits() + 1 < places
     }
 
     /// Keeps a connection on which nothing is going on.
@@ -131,7 +149,7 @@ impl Connections {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|kept| kept.is_fresh(now));
         if !self.places.is_closed() && kept.is_fresh(now) {
-            idle.push(kept);
+            idle.push_back(kept);
             self.returned.notify_one();
         }
         // The place becomes free after the connection is there to be taken.
@@ -155,10 +173,11 @@ impl Connections {
         let _ = tokio::time::timeout(CLOSE_MAX, say_goodbye).await;
     }
 
-    fn newest_idle(&self) -> Option<Kept> {
+    fn longest_idle(&self) -> Option<Kept> {
         let now = Instant::now();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.pop().filter(|kept| kept.is_fresh(now))
+        idle.retain(|kept| kept.is_fresh(now));
+        idle.pop_front()
     }
 
     async fn connect(&self) -> Result<PgConnection, Failure> {

@@ -1,6 +1,7 @@
 //! What is particular to PostgreSQL.
 
 mod concurrency;
+mod connections;
 mod faults;
 mod schema;
 mod tls;
