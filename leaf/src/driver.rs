@@ -11,7 +11,7 @@ use nautilus_analysis::Analyzer;
 use nautilus_engine::{EngineError, Partition};
 use nautilus_service::CancellationToken;
 use nautilus_service::status::error_chain;
-use nautilus_types::Class;
+use nautilus_types::{Class, sooner};
 
 use crate::applier::{Applier, FlushRule};
 use crate::builds::{UnknownAnalyzer, analyzer_of};
@@ -23,7 +23,6 @@ use crate::partition::Served;
 use crate::record::Decoder;
 use crate::recovery::Recovery;
 use crate::shared::Shared;
-use crate::sooner::sooner;
 use crate::state::{Action, Event, Folder, Source, State};
 
 /// Tries of opening a folder that cannot be read now, such as one whose lock is just being let go.

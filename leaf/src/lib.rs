@@ -46,7 +46,6 @@ mod sampler;
 mod scrubber;
 mod shared;
 mod snapshotter;
-mod sooner;
 mod state;
 mod status;
 mod verdict;

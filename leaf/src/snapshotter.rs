@@ -11,14 +11,13 @@ use nautilus_index_repository::{LOG_BUILD, RepositoryError, SlotRange, SnapshotD
 use nautilus_mutation_log::{LogError, fingerprint_before};
 use nautilus_service::status::error_chain;
 use nautilus_service::{CancellationToken, PoolError};
-use nautilus_types::{Offset, PartitionId};
+use nautilus_types::{Offset, PartitionId, sooner};
 
 use crate::folders::{Folders, remove_if_there};
 use crate::lease::Lease;
 use crate::partition::{KnownSnapshot, Served};
 use crate::recovery::{known, wanted};
 use crate::shared::Shared;
-use crate::sooner::sooner;
 use crate::state::State;
 
 /// How many stay: the newest, and one more for whoever is downloading it.

@@ -9,6 +9,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use nautilus_types::sooner;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
@@ -18,7 +19,8 @@ use super::fault::Failure;
 
 /// Unused for longer, a connection is not used again: firewalls forget them without telling.
 const IDLE_MAX: Duration = Duration::from_secs(60);
-/// Older, it is not used again, so that new passwords and certificates come into use.
+/// Older, it is not used again, so that new passwords and certificates come into use; up to a quarter sooner, drawn for
+/// each, or those made in one busy moment would all have to be made again in another.
 const AGE_MAX: Duration = Duration::from_secs(30 * 60);
 /// Connections made at the same time. A login costs the server a process and both sides thousands of hashes: where calls
 /// had to wait for one another because the machine was busy, as many logins as calls made them wait for hundreds of ms.
@@ -44,13 +46,13 @@ pub(super) struct Connections {
 #[derive(Debug)]
 struct Kept {
     connection: PgConnection,
-    made: Instant,
+    too_old_at: Instant,
     used: Instant,
 }
 
 impl Kept {
     fn is_fresh(&self, now: Instant) -> bool {
-        now.duration_since(self.used) < IDLE_MAX && now.duration_since(self.made) < AGE_MAX
+        now.duration_since(self.used) < IDLE_MAX && now < self.too_old_at
     }
 }
 
@@ -59,7 +61,7 @@ impl Kept {
 #[derive(Debug)]
 pub(super) struct Lease {
     connection: PgConnection,
-    made: Instant,
+    too_old_at: Instant,
     /// Whether it served calls before this one.
     pub(super) is_reused: bool,
     _place: OwnedSemaphorePermit,
@@ -104,11 +106,14 @@ impl Connections {
     pub(super) async fn take(&self) -> Result<Lease, Failure> {
         let place = Arc::clone(&self.places).acquire_owned().await;
         let place = place.map_err(|_| no_connection("the catalog was closed"))?;
-        let (connection, made, is_reused) = match self.kept_or_turn().await? {
-            KeptOrTurn::Kept(Kept { connection, made, .. }) => (connection, made, true),
-            KeptOrTurn::Turn(_turn) => (self.connect().await?, Instant::now(), false),
+        let (connection, too_old_at, is_reused) = match self.kept_or_turn().await? {
+            KeptOrTurn::Kept(Kept { connection, too_old_at, .. }) => (connection, too_old_at, true),
+            KeptOrTurn::Turn(_turn) => {
+                let connection = self.connect().await?;
+                (connection, Instant::now() + sooner(AGE_MAX, rand::random()), false)
+            }
         };
-        Ok(Lease { connection, made, is_reused, _place: place })
+        Ok(Lease { connection, too_old_at, is_reused, _place: place })
     }
 
     /// What comes first: a connection that nobody uses, or one's turn to make another.
@@ -145,7 +150,8 @@ impl Connections {
     /// Keeps a connection on which nothing is going on.
     pub(super) fn take_back(&self, lease: Lease) {
         let now = Instant::now();
-        let kept = Kept { connection: lease.connection, made: lease.made, used: now };
+        let Lease { connection, too_old_at, .. } = lease;
+        let kept = Kept { connection, too_old_at, used: now };
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|kept| kept.is_fresh(now));
         if !self.places.is_closed() && kept.is_fresh(now) {

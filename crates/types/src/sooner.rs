@@ -1,4 +1,4 @@
-//! Work that all leaves do at the same interval, at different moments. Pure: the random number comes in as data.
+//! What many do at the same interval, done at different moments. Pure: the random number comes in as data.
 
 use std::time::Duration;
 
@@ -6,8 +6,9 @@ use std::time::Duration;
 const PART: u32 = 4;
 
 /// The interval, up to a quarter shorter as `drawn`: leaves that started together would otherwise flush and upload at the
-/// same moment, and searches would find every replica of their partition busy with that.
-pub(crate) fn sooner(interval: Duration, drawn: u32) -> Duration {
+/// same moment, and connections made in one busy moment would all have to be made again in another.
+#[must_use]
+pub fn sooner(interval: Duration, drawn: u32) -> Duration {
     let part = f64::from(drawn) / (f64::from(u32::MAX) * f64::from(PART));
     interval.mul_f64(1.0 - part)
 }
