@@ -9,7 +9,6 @@
 //!                                          without one, a short wait for the routing table to change
 //! ```
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,7 +18,6 @@ use futures::stream::FuturesUnordered;
 use nautilus_proto::root::v1::Attempt;
 use nautilus_registry::layout::GroupName;
 use nautilus_service::{Clock, Deadline};
-use nautilus_types::PartitionId;
 use tonic::Status;
 
 use crate::RootError;
@@ -30,7 +28,7 @@ use crate::call::{CallError, Timed};
 use crate::config::Dispatching;
 use crate::failure::Failure;
 use crate::fingerprint::{Fingerprint, Seen};
-use crate::hedge::{self, HedgeMode, Hedging, LatencyWindow};
+use crate::hedge::{self, HedgeMode, Hedging};
 use crate::metrics::{HedgeResult, RootMetrics};
 use crate::plan::Part;
 use crate::router::{Leaf, Routed, Router};
@@ -39,8 +37,10 @@ use crate::suspect_sharing::SharedSuspects;
 
 mod asking;
 mod attempt;
+mod windows;
 
 use asking::{Asking, Hedge, Settled};
+use windows::Windows;
 
 /// What leaves are asked for. Times of one kind say nothing of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -98,7 +98,7 @@ pub(crate) struct Dispatcher {
     pub(crate) metrics: RootMetrics,
     config: Dispatching,
     budgets: Mutex<Budgets>,
-    windows: Mutex<BTreeMap<(Operation, PartitionId), LatencyWindow>>,
+    windows: Mutex<Windows>,
     /// What was answered before.
     answered: Mutex<Seen>,
     pub(crate) suspects: Arc<SharedSuspects>,
@@ -222,9 +222,8 @@ impl Dispatcher {
         may
     }
 
-    fn window<R>(&self, ask: &Ask<'_>, with: impl FnOnce(&mut LatencyWindow) -> R) -> R {
-        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        with(windows.entry((ask.operation, ask.part.partition)).or_default())
+    fn windows(&self) -> MutexGuard<'_, Windows> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hedging(&self, ask: &Ask<'_>) -> Hedging {
@@ -234,7 +233,8 @@ impl Dispatcher {
         }
         let (mode, delay_min) = (self.config.hedge_mode, self.config.hedge_delay_min);
         let was_answered = mode == HedgeMode::All && self.answered().contains(ask.fingerprint);
-        self.window(ask, |window| hedge::hedging(mode, was_answered, window, delay_min))
+        let percentile = self.windows().percentile(ask.operation, ask.part.partition);
+        hedge::hedging(mode, was_answered, percentile, delay_min)
     }
 
     fn answered(&self) -> MutexGuard<'_, Seen> {

@@ -99,19 +99,20 @@ pub enum Hedging {
     AtOnce,
 }
 
-/// What `mode` means for one request. `was_answered`: the same was answered before.
+/// What `mode` means for one request. `was_answered`: the same was answered before. `percentile`: the time within which
+/// most answers come, where it is known.
 #[must_use]
 pub fn hedging(
     mode: HedgeMode,
     was_answered: bool,
-    window: &LatencyWindow,
+    percentile: Option<Duration>,
     delay_min: Duration,
 ) -> Hedging {
     match mode {
         HedgeMode::Off => Hedging::Never,
         HedgeMode::All if was_answered => Hedging::AtOnce,
         HedgeMode::All | HedgeMode::AfterPercentile => {
-            Hedging::After(window.percentile().unwrap_or(DELAY_UNKNOWN).max(delay_min))
+            Hedging::After(percentile.unwrap_or(DELAY_UNKNOWN).max(delay_min))
         }
     }
 }
@@ -172,7 +173,7 @@ mod tests {
     fn few_answers_say_nothing() {
         let few = window(vec![MS; 31]);
         assert_eq!(few.percentile(), None);
-        let hedging = |mode, was_answered| hedging(mode, was_answered, &few, MS * 2);
+        let hedging = |mode, was_answered| hedging(mode, was_answered, few.percentile(), MS * 2);
         for was_answered in [false, true] {
             let after = Hedging::After(DELAY_UNKNOWN);
             assert_eq!(hedging(HedgeMode::AfterPercentile, was_answered), after);
@@ -185,7 +186,9 @@ mod tests {
     #[test]
     fn the_delay_has_a_floor() {
         let fast = window(vec![MS / 10; 100]);
-        let hedging = |window| hedging(HedgeMode::AfterPercentile, true, window, MS * 2);
+        let hedging = |window: &LatencyWindow| {
+            hedging(HedgeMode::AfterPercentile, true, window.percentile(), MS * 2)
+        };
         assert_eq!(hedging(&fast), Hedging::After(MS * 2));
         let slow = window(vec![MS * 20; 100]);
         let Hedging::After(delay) = hedging(&slow) else { panic!("on") };

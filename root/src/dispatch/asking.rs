@@ -252,9 +252,9 @@ impl<'a> Asking<'a> {
     }
 
     fn measured(&self, times: impl IntoIterator<Item = Duration>) {
-        self.dispatcher.window(&self.ask, |window| {
-            times.into_iter().for_each(|elapsed| window.add(elapsed));
-        });
+        let (operation, partition) = (self.ask.operation, self.ask.part.partition);
+        let mut windows = self.dispatcher.windows();
+        times.into_iter().for_each(|elapsed| windows.add(operation, partition, elapsed));
     }
 
     fn has_time(&self) -> bool {
