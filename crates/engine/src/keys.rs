@@ -96,6 +96,12 @@ pub(crate) fn first_ordinal(chunk: Chunk) -> Ordinal {
     chunk << CHUNK_SHIFT
 }
 
+/// The ordinal at an index of a chunk.
+pub(crate) fn ordinal_of(chunk: Chunk, index: usize) -> Ordinal {
+    // An index is below the ordinals of a chunk.
+    first_ordinal(chunk) | u32::try_from(index).unwrap_or(0)
+}
+
 /// Ordinals whose length codes share a row.
 pub(crate) const LENGTHS_PER_ROW: u32 = 256;
 

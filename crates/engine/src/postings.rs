@@ -17,6 +17,7 @@ mod packed;
 pub(crate) mod redo;
 #[cfg(test)]
 mod rows;
+mod run;
 mod sums;
 mod value;
 mod vocabulary;
@@ -36,6 +37,7 @@ pub(crate) use buffers::{BufferBudget, Buffers, View};
 pub(crate) use column::{CHUNK_BITS, Column, Weights};
 pub(crate) use cursor::{Cursor, Row};
 pub(crate) use packed::{ChunkReader, ChunkWriter, Part};
+pub(crate) use run::{Bitmap, Run};
 pub(crate) use sums::{ChunkSums, PrefixSums, chunk_len};
 pub(crate) use value::{count as count_of, decode_list, encode_list, read_column};
 pub(crate) use vocabulary::VocabularyReader;

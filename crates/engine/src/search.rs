@@ -5,7 +5,8 @@
 //!   prefixes: their whole range once
 //!   for each chunk of ordinals: its lists, held as they are stored, and counted
 //! statistics of the whole scope ─► what each leaf is worth
-//! for each chunk: its lists ─► bit sets ─► the tree over bit sets
+//! for each chunk, of one word or of words that must all be there: the shortest list ─► probed in the others ─► BM25
+//!   of other queries: its lists ─► bit sets ─► the tree over bit sets
 //!   for each slice of it: filter ─► phrases of the survivors ─► count ─► BM25, or the number sorted by
 //!     ─► what may be among the wanted ones, with frequencies
 //! ─► top-k, ties by document id
@@ -17,6 +18,7 @@
 
 mod attributes;
 mod best;
+mod conjunction;
 mod frequencies;
 mod held;
 mod lengths;
@@ -43,6 +45,7 @@ use crate::read::Searcher;
 use crate::rows::namespace::NamespaceRow;
 use attributes::AttributeReader;
 use best::Best;
+use conjunction::{Conjunction, Loaded};
 use held::Held;
 use lengths::Lengths;
 use matches::Matches;
@@ -191,6 +194,8 @@ impl Searcher<'_> {
         // Where documents are left out for having changed, any match may come to be wanted.
         let best = Best::new(request.limit, cursor_rank);
         let weigher = Weigher::new(&scorer, request.sort, best);
+        let weigher = request.changed_before.is_none().then_some(weigher);
+        let is_by_words = request.filter.is_open() && request.sort.key == SortKey::Relevance;
         let mut weighing = Weighing {
             searcher: self,
             request,
@@ -198,7 +203,8 @@ impl Searcher<'_> {
             plan: &plan,
             window,
             held,
-            weigher: request.changed_before.is_none().then_some(weigher),
+            conjunction: Conjunction::of(&plan).filter(|_| is_by_words && weigher.is_some()),
+            weigher,
             matches: Matches::new(&plan, request.sort.key != SortKey::Relevance),
             total_hits: 0,
             spent: 0,
@@ -313,6 +319,8 @@ struct Weighing<'a> {
     plan: &'a Plan,
     window: Window,
     held: Held,
+    /// Of a query that is walked, posting by posting; only with a weigher.
+    conjunction: Option<Conjunction>,
     /// None where every match is kept.
     weigher: Option<Weigher<'a>>,
     matches: Matches,
@@ -346,7 +354,8 @@ impl Weighing<'_> {
         number: &mut usize,
         budget: &mut dyn Budget,
     ) -> Result<Scan, EngineError> {
-        let Self { searcher, request, next_offset, plan, window, held, weigher, .. } = self;
+        let Self { searcher, request, next_offset, plan, window, held, .. } = self;
+        let Self { conjunction, weigher, .. } = self;
         let mut attributes = AttributeReader::new(searcher, ns, request.filter, request.sort.key);
         let mut lengths = Lengths::new(searcher, ns, *next_offset);
         let mut phrases = PhraseChecker::new(searcher, ns, plan);
@@ -360,6 +369,30 @@ impl Weighing<'_> {
                 let is_over = *spent >= POSTINGS_WEIGHED_MIN && budget.is_exhausted();
                 if is_over { Scan::Exhausted } else { Scan::Complete }
             };
+            let loaded = match &mut *conjunction {
+                Some(conjunction) => conjunction.load(held, chunk, &mut spend)?,
+                None => Loaded::TooMany,
+            };
+            match (loaded, &*conjunction, &mut *weigher) {
+                (Loaded::Exhausted, _, _) => return Ok(Scan::Exhausted),
+                (Loaded::Walked, Some(conjunction), Some(weigher)) => {
+                    let found = conjunction.indexes();
+                    let wanted = (found.len(), found.iter().map(|&index| usize::from(index)));
+                    let codes = match found {
+                        [] => continue,
+                        _ => lengths.codes((chunk.chunk, chunk.len), wanted)?,
+                    };
+                    self.spent += found.len() * plan.scoring.len();
+                    self.total_hits += found.len() as u64;
+                    let best = weigher.best_of(conjunction, codes);
+                    let added = self.matches.add_walked(codes, conjunction, chunk.chunk, best);
+                    if added == Scan::Exhausted {
+                        return Ok(Scan::Exhausted);
+                    }
+                    continue;
+                }
+                (Loaded::Walked | Loaded::TooMany, _, _) => {}
+            }
             if window.load(plan, held, chunk, &mut spend)? == Scan::Exhausted {
                 return Ok(Scan::Exhausted);
             }
@@ -372,7 +405,8 @@ impl Weighing<'_> {
                 }
                 let verified = window.verify_phrases(&mut phrases, plan, budget)?;
                 let matches = window.matches();
-                let codes = lengths.codes(window)?;
+                let wanted = (matches, window.matched_indexes());
+                let codes = lengths.codes(window.place(), wanted)?;
                 self.spent += matches * plan.scoring.len();
                 if let Some(weigher) = weigher {
                     weigher.keep_best(window, plan, codes, &attributes);

@@ -121,7 +121,7 @@ pub(super) fn read_changes<'a>(bytes: &'a [u8], out: &mut Vec<Entry<'a>>) -> Opt
     for_each_change(bytes, |entry| out.push(entry))
 }
 
-fn for_each_change<'a>(bytes: &'a [u8], mut f: impl FnMut(Entry<'a>)) -> Option<()> {
+pub(super) fn for_each_change<'a>(bytes: &'a [u8], mut f: impl FnMut(Entry<'a>)) -> Option<()> {
     let mut reader = varint::Reader(bytes);
     let mut next_min = 0_u64;
     while !reader.is_empty() {
@@ -143,14 +143,14 @@ fn for_each_change<'a>(bytes: &'a [u8], mut f: impl FnMut(Entry<'a>)) -> Option<
 }
 
 /// A packed list taken apart.
-struct Packed<'a> {
-    count: usize,
+pub(super) struct Packed<'a> {
+    pub(super) count: usize,
     /// Gaps up to the list's first bytes, which follow them; None for a bitmap.
-    bitmap: Option<&'a [u8]>,
-    rest: &'a [u8],
+    pub(super) bitmap: Option<&'a [u8]>,
+    pub(super) rest: &'a [u8],
 }
 
-fn packed(value: &[u8]) -> Option<Packed<'_>> {
+pub(super) fn packed(value: &[u8]) -> Option<Packed<'_>> {
     let mut reader = varint::Reader(value);
     let form = reader.byte()?;
     let count = usize::try_from(reader.u64()?).ok()?;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use nautilus_types::Offset;
 
-use super::window::Window;
 use crate::error::EngineError;
 use crate::keys::{self, Chunk, Kind, LENGTHS_PER_ROW, NamespaceNumber, Ordinal};
 use crate::ordinals::NumberedRows;
@@ -31,18 +30,21 @@ impl<'a> Lengths<'a> {
         Self { searcher, ns, label, column: None, rows, few: Vec::new() }
     }
 
-    /// The codes of the window's chunk by index, at least of its slice's matches.
-    pub(super) fn codes(&mut self, window: &Window) -> Result<&[u8], EngineError> {
-        let chunk = window.chunk();
+    /// The codes of a chunk of `len` indexes by index, at least of those `wanted`, of which there are so many.
+    pub(super) fn codes(
+        &mut self,
+        (chunk, len): (Chunk, usize),
+        (count, wanted): (usize, impl Iterator<Item = usize>),
+    ) -> Result<&[u8], EngineError> {
         if self.column.as_ref().is_none_or(|(held, _)| *held != chunk) {
             let columns = &self.searcher.shared.lengths;
             let column = match columns.get(self.ns, chunk, self.label) {
-                None if window.matches() * ROWS_PER_SEEK * 256 < window.len() => {
-                    self.read_few(window)?;
+                None if count * ROWS_PER_SEEK * 256 < len => {
+                    self.read_few((chunk, len), wanted)?;
                     return Ok(&self.few);
                 }
                 None => {
-                    let column = Arc::new(self.read(chunk, window.len())?);
+                    let column = Arc::new(self.read(chunk, len)?);
                     columns.insert(self.ns, chunk, self.label, &column);
                     column
                 }
@@ -53,11 +55,15 @@ impl<'a> Lengths<'a> {
         Ok(self.column.as_ref().map_or(&[], |(_, column)| column))
     }
 
-    /// Those of the slice's matches alone.
-    fn read_few(&mut self, window: &Window) -> Result<(), EngineError> {
-        self.few.resize(self.few.len().max(window.len()), 0);
-        for index in window.matched_indexes() {
-            let ordinal = window.ordinal(index);
+    /// Those that are wanted alone.
+    fn read_few(
+        &mut self,
+        (chunk, len): (Chunk, usize),
+        wanted: impl Iterator<Item = usize>,
+    ) -> Result<(), EngineError> {
+        self.few.resize(self.few.len().max(len), 0);
+        for index in wanted {
+            let ordinal = keys::ordinal_of(chunk, index);
             let row = self.rows.get(ordinal / LENGTHS_PER_ROW)?.unwrap_or_default();
             self.few[index] = row.get(place_in_row(ordinal)).copied().unwrap_or(0);
         }

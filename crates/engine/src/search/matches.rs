@@ -6,11 +6,12 @@ use nautilus_query::scoring::decode_length;
 
 use super::Budget;
 use super::attributes::AttributeReader;
+use super::conjunction::Conjunction;
 use super::frequencies::{LeafFrequencies, LeafFrequency};
 use super::plan::Plan;
 use super::select::MatchIndex;
 use super::window::Window;
-use crate::keys::{NamespaceNumber, Ordinal};
+use crate::keys::{self, Chunk, NamespaceNumber, Ordinal};
 use crate::postings::Scan;
 
 /// A document that matches.
@@ -123,6 +124,15 @@ impl Matches {
     ) -> Scan {
         let first = self.len();
         let scan = self.add_window(codes, plan, window, attributes, budget);
+        self.end(first, scan)
+    }
+
+    /// Ends a slice whose matches begin with `first`.
+    fn end(&mut self, first: usize, added: Scan) -> Scan {
+        self.frequencies.end_slice(self.matches.len() - first);
+        let bytes = self.matches.len() * (size_of::<Match>() + size_of::<Option<i64>>())
+            + self.frequencies.len() * size_of::<LeafFrequency>();
+        let scan = if bytes > MATCHES_BYTES_MAX { Scan::Exhausted } else { added };
         if scan == Scan::Exhausted {
             self.matches.truncate(first);
             self.frequencies.truncate(first);
@@ -132,6 +142,31 @@ impl Matches {
             last.indices.end = self.matches.len();
         }
         scan
+    }
+
+    /// Adds those of a conjunction's matches that stand at these places, which ascend, as [`Self::add`] does.
+    pub(super) fn add_walked(
+        &mut self,
+        codes: &[u8],
+        conjunction: &Conjunction,
+        chunk: Chunk,
+        places: impl Iterator<Item = usize>,
+    ) -> Scan {
+        let first = self.matches.len();
+        let leaves = conjunction.leaves();
+        for place in places {
+            let Some(index) = conjunction.indexes().get(place).copied().map(usize::from) else {
+                continue;
+            };
+            let at = self.matches.len() - first;
+            let length_code = codes.get(index).copied().unwrap_or(0);
+            self.matches.push(Match { ordinal: keys::ordinal_of(chunk, index), length_code });
+            for leaf in 0..leaves {
+                let frequency = conjunction.weights(leaf).get(place).copied().unwrap_or(0);
+                self.frequencies.push(at, leaf, frequency);
+            }
+        }
+        self.end(first, Scan::Complete)
     }
 
     fn add_window(
@@ -170,9 +205,6 @@ impl Matches {
                 frequencies.push(at, leaf_index, frequency);
             });
         }
-        frequencies.end_slice(matches.len());
-        let bytes = self.matches.len() * (size_of::<Match>() + size_of::<Option<i64>>())
-            + self.frequencies.len() * size_of::<LeafFrequency>();
-        if bytes > MATCHES_BYTES_MAX { Scan::Exhausted } else { Scan::Complete }
+        Scan::Complete
     }
 }

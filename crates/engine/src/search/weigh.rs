@@ -1,9 +1,10 @@
 //! Weighing the matches of a slice, of which only those are kept that may be among the wanted ones.
 
-use nautilus_query::scoring::{Scorer, decode_length};
+use nautilus_query::scoring::{LeafScorer, Scorer, decode_length};
 
 use super::attributes::AttributeReader;
 use super::best::Best;
+use super::conjunction::Conjunction;
 use super::order::Rank;
 use super::plan::Plan;
 use super::request::{Sort, SortKey};
@@ -16,7 +17,7 @@ pub(super) struct Weigher<'a> {
     best: Best,
     /// By length code; NaN until it is needed.
     norms: [f64; 256],
-    /// By index in the chunk, for those of a slice that match.
+    /// By index in the chunk, for those of a slice that match; of a conjunction by place.
     sums: Vec<f64>,
     /// Of the slice: what may be wanted.
     kept: Vec<(usize, Rank)>,
@@ -55,14 +56,67 @@ impl<'a> Weigher<'a> {
         window.keep(kept.map(|(index, _)| *index));
     }
 
+    /// The places of the matches that may be wanted; `codes` are the lengths of their chunk.
+    pub(super) fn best_of(
+        &mut self,
+        matches: &Conjunction,
+        codes: &[u8],
+    ) -> impl Iterator<Item = usize> + '_ {
+        self.kept.clear();
+        if matches.leaves() == 1 {
+            self.walk_one(matches, codes);
+        } else {
+            self.walk_all(matches, codes);
+        }
+        let Self { kept, best, .. } = self;
+        kept.iter().filter(|(_, rank)| best.may_want(*rank)).map(|(place, _)| *place)
+    }
+
+    fn walk_one(&mut self, matches: &Conjunction, codes: &[u8]) {
+        let leaf = self.scorer.leaf(0);
+        let Self { best, kept, norms, scorer, .. } = self;
+        let mut norm_by_frequency_max = norm_by_frequency_max(leaf, best);
+        for (place, (&index, &frequency)) in
+            matches.indexes().iter().zip(matches.weights(0)).enumerate()
+        {
+            let code = codes.get(usize::from(index)).copied().unwrap_or(0);
+            let norm = norm_of(norms, scorer, code);
+            if norm > norm_by_frequency_max * f64::from(frequency) {
+                continue;
+            }
+            let rank = Rank::of_score(leaf.part(norm, frequency));
+            if best.offer(rank) {
+                kept.push((place, rank));
+                norm_by_frequency_max = self::norm_by_frequency_max(leaf, best);
+            }
+        }
+    }
+
+    fn walk_all(&mut self, matches: &Conjunction, codes: &[u8]) {
+        let Self { best, kept, norms, scorer, sums, .. } = self;
+        sums.clear();
+        sums.resize(matches.indexes().len(), 0.0);
+        let lengths = matches.indexes().iter().map(|&index| codes.get(usize::from(index)));
+        // What a score is made of, in the order in which it is added up.
+        for number in 0..matches.leaves() {
+            let leaf = scorer.leaf(number);
+            let weights = matches.weights(number).iter();
+            for ((sum, code), &frequency) in sums.iter_mut().zip(lengths.clone()).zip(weights) {
+                *sum += leaf.part(norm_of(norms, scorer, code.copied().unwrap_or(0)), frequency);
+            }
+        }
+        for (place, &sum) in sums.iter().enumerate() {
+            let rank = Rank::of_score(sum);
+            if best.offer(rank) {
+                kept.push((place, rank));
+            }
+        }
+    }
+
     /// With one scoring leaf, which then each match has, a multiplication tells whether a match is good enough.
     fn weigh_one(&mut self, window: &Window, plan: &Plan, codes: &[u8]) {
         let leaf = self.scorer.leaf(0);
-        let ratio = |best: &Best| {
-            let floor = best.floor().map_or(0.0, Rank::score);
-            leaf.norm_by_frequency_max(floor)
-        };
-        let mut norm_by_frequency_max = ratio(&self.best);
+        let mut norm_by_frequency_max = norm_by_frequency_max(leaf, &self.best);
         let Self { best, kept, norms, scorer, .. } = self;
         for &of in &plan.scoring {
             window.for_each_weight(of, |index, frequency| {
@@ -73,7 +127,7 @@ impl<'a> Weigher<'a> {
                 let rank = Rank::of_score(leaf.part(norm, frequency));
                 if best.offer(rank) {
                     kept.push((index, rank));
-                    norm_by_frequency_max = ratio(best);
+                    norm_by_frequency_max = self::norm_by_frequency_max(leaf, best);
                 }
             });
         }
@@ -101,6 +155,11 @@ impl<'a> Weigher<'a> {
             }
         }
     }
+}
+
+/// The norm by frequency above which a match of one leaf is not wanted.
+fn norm_by_frequency_max(leaf: LeafScorer, best: &Best) -> f64 {
+    leaf.norm_by_frequency_max(best.floor().map_or(0.0, Rank::score))
 }
 
 #[inline]

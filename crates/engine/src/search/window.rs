@@ -317,8 +317,9 @@ impl Window {
         }
     }
 
-    pub(super) fn chunk(&self) -> Chunk {
-        self.chunk
+    /// The chunk, and how many indexes its documents may have.
+    pub(super) fn place(&self) -> (Chunk, usize) {
+        (self.chunk, self.len)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -326,8 +327,7 @@ impl Window {
     }
 
     pub(super) fn ordinal(&self, index: usize) -> Ordinal {
-        // An index is below the ordinals of a chunk.
-        keys::first_ordinal(self.chunk) | u32::try_from(index).unwrap_or(0)
+        keys::ordinal_of(self.chunk, index)
     }
 
     fn fields_with_all(&self, phrase: &Phrase, index: usize) -> [bool; 3] {
